@@ -1,0 +1,19 @@
+"""Image data sets, their packed form on disk, and batched augmentation."""
+
+from data.errors import DataError
+from data.opening import open_data
+from data.packed import ImageData, Split
+from data.source import DataSource
+from data.transforms import CropParameters, draw_crops, gather_center, gather_train
+
+__all__ = [
+    "CropParameters",
+    "DataError",
+    "DataSource",
+    "ImageData",
+    "Split",
+    "draw_crops",
+    "gather_center",
+    "gather_train",
+    "open_data",
+]

@@ -1,0 +1,93 @@
+"""Where packs lie on this machine, and that each is built once."""
+
+import errno
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from data.collection import Collection, Progress
+from data.errors import DataError
+from data.pack import Pack, flush_folder, read_pack, write_pack
+
+
+def cache_root() -> Path:
+    """The user's cache folder for this project; it follows XDG_CACHE_HOME."""
+    return platformdirs.user_cache_path("pruning-schedule-search", appauthor=False)
+
+
+def cached_pack(collection: Collection, progress: Progress | None) -> Pack:
+    """Maps the collection's pack, after building it if there is none that is whole.
+
+    Of several processes that ask for it at the same time one builds it and the others wait.
+    Packs of earlier states of a source are kept: another machine may have them mapped.
+
+    Raises:
+        DataError: an image is refused, or the cache folder cannot be written.
+    """
+    root = cache_root() / "packs"
+    pack = read_pack(root / collection.state)
+    if pack is not None:
+        return pack
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        # A lock in a folder that cannot be written is waited for in vain.
+        with tempfile.TemporaryFile(dir=root):
+            pass
+        _clear_leftovers(root)
+        with FileLock(root / f"{collection.state}.lock"):
+            pack = read_pack(root / collection.state)
+            if pack is None:
+                _build(root, collection, progress)
+                pack = read_pack(root / collection.state)
+    except OSError as error:
+        raise _refusal(root, error) from error
+    if pack is None:
+        raise DataError(
+            f"the packed images in {root / collection.state} cannot be read back;"
+            " free memory and disk, or set XDG_CACHE_HOME to a folder on another disk"
+        )
+    return pack
+
+
+def _build(root: Path, collection: Collection, progress: Progress | None) -> None:
+    """Writes the pack beside its place and renames it there. Its lock must be held."""
+    final = root / collection.state
+    temporary = _building(final)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        write_pack(temporary, collection.read(), progress)
+        # What bears the final name here was just found damaged.
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        flush_folder(root)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _building(final: Path) -> Path:
+    return final.with_suffix(".building")
+
+
+def _clear_leftovers(root: Path) -> None:
+    """Removes what killed builds left; a living build holds its lock."""
+    for leftover in root.glob("*.building"):
+        lock = FileLock(leftover.with_suffix(".lock"))
+        with suppress(Timeout), lock.acquire(timeout=0):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _refusal(root: Path, error: OSError) -> DataError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DataError(
+            f"no space left to pack the images in {root}; free some, or set XDG_CACHE_HOME to a"
+            " folder on a larger disk"
+        )
+    return DataError(
+        f"the cache folder must be writable, but {root} is not ({error.strerror or error});"
+        " set XDG_CACHE_HOME to a folder that is"
+    )

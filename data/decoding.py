@@ -1,0 +1,143 @@
+"""Image files to RGB arrays, in threads, with the files that cannot be used named."""
+
+import os
+import struct
+import warnings
+import zlib
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from data.errors import DataError, name_some
+
+# What files that are named .jpg, .png or .webp often turn out to be. Pillow's other readers are
+# left out: the fewer parsers a downloaded file reaches, the better.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+_MOST_THREADS = 8
+# What Pillow's readers raise on damaged files; several are no OSError.
+_PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+
+
+class UnusableImageError(DataError):
+    """A file that is no image, is damaged, or holds too many pixels; the message says which."""
+
+
+def decode_images(root: Path, names: Sequence[str]) -> Generator[NDArray[np.uint8], None, None]:
+    """Decodes files in order, some ahead of the reader.
+
+    Args:
+        root: the folder that the names are relative to.
+        names: paths of image files.
+
+    Yields:
+        Arrays (height, width, 3).
+
+    Raises:
+        DataError: files cannot be used; raised once all were tried, naming the first ten.
+    """
+    refused: list[str] = []
+    for name, image in zip(names, _attempts(root, names), strict=True):
+        if isinstance(image, UnusableImageError):
+            refused.append(f"{name} ({image})")
+        elif not refused:
+            yield image
+    if refused:
+        raise DataError(
+            f"every image must decode; {len(refused)} of {len(names)} in {root} cannot be used:\n"
+            f"{name_some(refused)}; repair or remove them"
+        )
+
+
+def decode_image(path: Path) -> NDArray[np.uint8]:
+    """Decodes one file, upright by its EXIF orientation, without resizing it.
+
+    Grey is repeated in three channels, 16-bit grey is scaled to 8 bits, and what is transparent
+    is laid over black, as the black that rotation brings in. Of an animation the first frame
+    counts.
+
+    Returns:
+        Array (height, width, 3), RGB.
+
+    Raises:
+        UnusableImageError: see there.
+    """
+    if not path.is_file():
+        raise UnusableImageError("no such file")
+    if path.stat().st_size == 0:
+        raise UnusableImageError("empty file")
+    limit = Image.MAX_IMAGE_PIXELS
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            # Pillow only warns of up to twice the limit.
+            if limit is not None and image.width * image.height > limit:
+                raise UnusableImageError(f"more than {limit} pixels")
+            image.load()
+            return _as_rgb(ImageOps.exif_transpose(image))
+    except UnusableImageError:
+        raise
+    except Image.DecompressionBombError:
+        raise UnusableImageError(f"more than {limit} pixels") from None
+    except UnidentifiedImageError:
+        raise UnusableImageError("not an image") from None
+    except _PILLOW_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnusableImageError(f"does not decode: {reason}") from error
+
+
+def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):
+        # Pillow's own conversion would clip 16-bit values to 255 instead of scaling them.
+        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
+        grey = ((wide + 128) // 257).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), layer)
+    return np.array(image.convert("RGB"))
+
+
+def _attempts(
+    root: Path, names: Sequence[str]
+) -> Iterator[NDArray[np.uint8] | UnusableImageError]:
+    """Decodes in threads, which run in parallel because Pillow's decoders free the interpreter.
+
+    At most two images a thread are held, so memory does not grow with the number of files.
+    """
+    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    pending: deque[Future[NDArray[np.uint8] | UnusableImageError]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    with warnings.catch_warnings():
+        # Bombs are refused and damaged EXIF blocks do no harm; neither needs a line on stderr.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        try:
+            for name in names:
+                pending.append(pool.submit(_attempt, root / name))
+                if len(pending) == 2 * threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _attempt(path: Path) -> NDArray[np.uint8] | UnusableImageError:
+    try:
+        return decode_image(path)
+    except UnusableImageError as error:
+        return error

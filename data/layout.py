@@ -1,0 +1,176 @@
+"""How a folder of images is laid out, and which class each file has. Names only, no disk.
+
+Two layouts are known. *Flat*, food-11's: every split holds files named `{class}_{index}`, and the
+class is read from the file's own name, never from a folder above it. *Grouped*: every split holds
+one folder a class.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from data.collection import SPLITS, SplitName
+from data.errors import DataError, name_some
+
+FOLDERS: dict[SplitName, str] = {
+    "train": "training",
+    "validation": "validation",
+    "test": "testing",
+}
+# A larger class is a mistyped name: the network gets one output for each number below it.
+_MOST_CLASSES = 10_000
+_STEM = re.compile(r"(\d+)_\d+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The image files of one split, by name."""
+
+    direct: tuple[str, ...]
+    """Those that lie in the split's folder itself, in order."""
+    grouped: Mapping[str, tuple[str, ...]]
+    """Those in each folder of the split, folders and files in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledFiles:
+    """The files of one split, and their classes."""
+
+    names: tuple[str, ...]
+    """Paths relative to the data set's folder."""
+    labels: tuple[int, ...]
+    """As many; -1 throughout a split without labels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The files of all splits."""
+
+    classes: tuple[str, ...]
+    splits: Mapping[SplitName, LabelledFiles]
+
+
+def lay_out(listings: Mapping[SplitName, Listing]) -> Layout:
+    """Finds the classes and each file's label.
+
+    A testing split in which no file has a class is unlabelled. The flat layout has the classes 0
+    to the largest that a training file has; in the grouped layout they are the names of the
+    training split's folders, in order, and a flat testing split is unlabelled.
+
+    Raises:
+        DataError: a split is empty or mixes layouts, training has fewer than two images, a file
+            that needs a class has none, or a class is not one of the training split's.
+    """
+    for split in SPLITS:
+        if not listings[split].direct and not any(listings[split].grouped.values()):
+            raise DataError(
+                f"every split needs images, but {FOLDERS[split]}/ holds none;"
+                " put .jpg, .jpeg, .png or .webp files there"
+            )
+        if listings[split].direct and any(listings[split].grouped.values()):
+            raise DataError(
+                f"{FOLDERS[split]}/ holds image files ({name_some(listings[split].direct)}) and"
+                f" folders of images ({name_some(tuple(listings[split].grouped))});"
+                " keep one of the two"
+            )
+    layout = _flat(listings) if listings["train"].direct else _grouped(listings)
+    if len(layout.splits["train"].names) < 2:
+        raise DataError(
+            f"training needs at least 2 images, found {layout.splits['train'].names[0]} alone;"
+            " add more"
+        )
+    return layout
+
+
+def stem_class(name: str) -> int | None:
+    """The class in a file's name: the first number of a stem `{class}_{index}`, else None.
+
+    Example:
+        `3_120.jpg` has class 3; `0001.jpg` has none.
+    """
+    match = _STEM.fullmatch(name.rpartition(".")[0])
+    return None if match is None else int(match[1])
+
+
+def _flat(listings: Mapping[SplitName, Listing]) -> Layout:
+    splits: dict[SplitName, LabelledFiles] = {}
+    for split in SPLITS:
+        names = listings[split].direct
+        if not names:
+            raise DataError(
+                f"training/ holds image files, so {FOLDERS[split]}/ must; found the folders"
+                f" {name_some(tuple(listings[split].grouped))}; lay all splits out alike"
+            )
+        splits[split] = LabelledFiles(
+            names=tuple(f"{FOLDERS[split]}/{name}" for name in names),
+            labels=_stem_labels(split, names),
+        )
+    classes = max(splits["train"].labels) + 1
+    if classes > _MOST_CLASSES:
+        _refuse_outside(splits["train"], _MOST_CLASSES)
+    for split in SPLITS:
+        if max(splits[split].labels) >= classes:
+            _refuse_outside(splits[split], classes)
+    return Layout(classes=tuple(str(label) for label in range(classes)), splits=splits)
+
+
+def _stem_labels(split: SplitName, names: tuple[str, ...]) -> tuple[int, ...]:
+    found = [stem_class(name) for name in names]
+    without = [
+        f"{FOLDERS[split]}/{n}" for n, label in zip(names, found, strict=True) if label is None
+    ]
+    if split == "test" and len(without) == len(names):
+        return (-1,) * len(names)
+    if without:
+        raise DataError(
+            "file names must hold their class, as in 3_120.jpg; found none in"
+            f" {len(without)} of {len(names)}: {name_some(without)}; rename or remove them"
+        )
+    return tuple(label for label in found if label is not None)
+
+
+def _refuse_outside(files: LabelledFiles, classes: int) -> None:
+    outside = [n for n, label in zip(files.names, files.labels, strict=True) if label >= classes]
+    raise DataError(
+        f"classes must lie in 0..{classes - 1}, the range of the training files; found"
+        f" {len(outside)} files outside it: {name_some(outside)}; rename or remove them"
+    )
+
+
+def _grouped(listings: Mapping[SplitName, Listing]) -> Layout:
+    classes = tuple(listings["train"].grouped)
+    empty = [name for name in classes if not listings["train"].grouped[name]]
+    if empty:
+        raise DataError(
+            f"every class needs training images; found none in training/: {name_some(empty)};"
+            " add some, or remove the folders"
+        )
+    return Layout(
+        classes=classes,
+        splits={split: _grouped_files(split, listings[split], classes) for split in SPLITS},
+    )
+
+
+def _grouped_files(split: SplitName, listing: Listing, classes: tuple[str, ...]) -> LabelledFiles:
+    folder = FOLDERS[split]
+    if listing.direct and split == "test":
+        return LabelledFiles(
+            names=tuple(f"{folder}/{name}" for name in listing.direct),
+            labels=(-1,) * len(listing.direct),
+        )
+    if listing.direct:
+        raise DataError(
+            f"training/ has a folder for each class, so {folder}/ must; found the files"
+            f" {name_some(listing.direct)}; lay all splits out alike"
+        )
+    unknown = [name for name in listing.grouped if name not in classes]
+    if unknown:
+        raise DataError(
+            f"the classes of {folder}/ must be among those of training/ ({name_some(classes)});"
+            f" found {name_some(unknown)}; rename or remove them"
+        )
+    files = [(group, name) for group, names in listing.grouped.items() for name in names]
+    return LabelledFiles(
+        names=tuple(f"{folder}/{group}/{name}" for group, name in files),
+        labels=tuple(classes.index(group) for group, _ in files),
+    )

@@ -1,0 +1,55 @@
+"""From a data set's name to its images in memory."""
+
+from data.cache import cached_pack
+from data.collection import Collection, Progress, digest
+from data.digits import digits
+from data.fashion_mnist import fashion_mnist
+from data.folder import image_folder
+from data.pack import FORMAT
+from data.packed import ImageData
+from data.source import DataSource
+
+
+def open_data(source: DataSource, *, progress: Progress | None = None) -> ImageData:
+    """Opens a data set, packing it first if this machine has not done so.
+
+    The images are decoded once a machine into the user's cache and mapped from there by every
+    process, which therefore share one copy. A source that changes is packed anew.
+
+    Args:
+        source: which data set.
+        progress: called after each packed image with split, images done and images in all.
+
+    Raises:
+        DataError: the data set is refused; see the module of its kind.
+    """
+    size = source.resolved_image_size
+    collection = _collection(source)
+    pack = cached_pack(collection, progress)
+    return ImageData(
+        classes=collection.classes,
+        image_size=size,
+        padding=collection.padding,
+        flip=collection.flip,
+        fingerprint=digest(
+            {
+                "format": FORMAT,
+                "content": pack.content,
+                "classes": collection.classes,
+                "image_size": size,
+                "padding": collection.padding,
+                "flip": collection.flip,
+            }
+        ),
+        train=pack.splits["train"],
+        validation=pack.splits["validation"],
+        test=pack.splits["test"],
+    )
+
+
+def _collection(source: DataSource) -> Collection:
+    if source.folder is not None:
+        return image_folder(source.folder)
+    if source.data == "digits":
+        return digits(source.resolved_image_size)
+    return fashion_mnist(source.data_root, source.resolved_image_size)

@@ -1,0 +1,90 @@
+"""Decoded images of many sizes as a few flat tensors."""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from data.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Split:
+    """The images of one split, one after another, row by row.
+
+    Image `i` is `pixels[offsets[i] : offsets[i] + heights[i] * widths[i]]`.
+
+    Raises:
+        DataError: the tensors' types or shapes do not fit together.
+    """
+
+    pixels: Tensor
+    """uint8 (P, 3), RGB."""
+    offsets: Tensor
+    """int64 (n,), the first pixel of each image."""
+    heights: Tensor
+    """int64 (n,), in pixels."""
+    widths: Tensor
+    """int64 (n,), in pixels."""
+    labels: Tensor
+    """int64 (n,), -1 throughout where the split has no labels."""
+    labelled: bool = field(init=False)
+    """Whether every image has a label."""
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != torch.uint8 or self.pixels.shape[1:] != (3,):
+            raise DataError(
+                f"pixels must be uint8 of shape (P, 3), found {self.pixels.dtype} of shape"
+                f" {tuple(self.pixels.shape)}"
+            )
+        for name in ("offsets", "heights", "widths", "labels"):
+            values: Tensor = getattr(self, name)
+            if values.dtype != torch.int64 or values.shape != (len(self.offsets),):
+                raise DataError(
+                    f"{name} must be int64 of shape ({len(self.offsets)},), found"
+                    f" {values.dtype} of shape {tuple(values.shape)}"
+                )
+        # Found once here, because on a GPU it waits for the device.
+        object.__setattr__(self, "labelled", bool((self.labels >= 0).all()))
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def to(self, device: torch.device | str) -> "Split":
+        """The same split with its tensors on `device`; nothing is copied that is there already."""
+        return replace(
+            self,
+            pixels=self.pixels.to(device),
+            offsets=self.offsets.to(device),
+            heights=self.heights.to(device),
+            widths=self.widths.to(device),
+            labels=self.labels.to(device),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImageData:
+    """A data set ready for training: three splits and how its crops are taken."""
+
+    classes: tuple[str, ...]
+    """Names of the classes; a label is a position here."""
+    image_size: int
+    """Side of the crops in pixels."""
+    padding: int
+    """Symmetric padding in pixels on every side before the random crop."""
+    flip: bool
+    """Whether a mirrored image still shows its class."""
+    fingerprint: str
+    """Hex digest of all that shapes a crop: equal for equal content, wherever it lies."""
+    train: Split
+    validation: Split
+    test: Split
+
+    def to(self, device: torch.device | str) -> "ImageData":
+        """The same data set with its tensors on `device`."""
+        return replace(
+            self,
+            train=self.train.to(device),
+            validation=self.validation.to(device),
+            test=self.test.to(device),
+        )

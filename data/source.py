@@ -1,0 +1,54 @@
+"""Which data set is asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import DataError
+
+NAMED_SETS = ("digits", "fashion-mnist")
+SMALLEST_IMAGE = 16
+"""StudentNet halves its input four times."""
+_NAMED_IMAGE_SIZE = 32
+_FOLDER_IMAGE_SIZE = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSource:
+    """A data set by name or by folder, and the size of the square images taken from it.
+
+    Raises:
+        DataError: `data` is empty, or `image_size` is under 16.
+    """
+
+    data: str
+    """`digits`, `fashion-mnist`, or the path of a folder of images."""
+    data_root: Path | None = None
+    """Where a named set's files lie or are downloaded to; None is a folder of the user's cache."""
+    image_size: int | None = None
+    """Side of the crops in pixels; None is 32 for the named sets and 256 for a folder."""
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise DataError(f"no data set is named; give {', '.join(NAMED_SETS)} or a folder")
+        if self.image_size is not None and self.image_size < SMALLEST_IMAGE:
+            raise DataError(
+                f"the image size must be at least {SMALLEST_IMAGE}, as the network halves images"
+                f" four times; found {self.image_size}; give --image-size {SMALLEST_IMAGE} or more"
+            )
+
+    @property
+    def folder(self) -> Path | None:
+        """The absolute path of a folder of images; None for a named set."""
+        return None if self.data in NAMED_SETS else Path(self.data).expanduser().resolve()
+
+    @property
+    def name(self) -> str:
+        """`digits`, `fashion-mnist`, or the last part of the folder's path."""
+        return self.data if self.folder is None else self.folder.name
+
+    @property
+    def resolved_image_size(self) -> int:
+        """Side of the crops in pixels, with the default filled in."""
+        if self.image_size is not None:
+            return self.image_size
+        return _NAMED_IMAGE_SIZE if self.folder is None else _FOLDER_IMAGE_SIZE
