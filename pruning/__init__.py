@@ -1,0 +1,49 @@
+"""The pruning core: rounds, channel surgery, fine-tuning, stages and their store."""
+
+from pruning.errors import (
+    InvalidRoundError,
+    NonFiniteError,
+    PruningError,
+    StoreError,
+    TransplantError,
+)
+from pruning.groups import Architecture, ChannelGroup, transplant
+from pruning.importance import SCORES, Importance, keep_channels, slim
+from pruning.recipe import RECIPE_VERSION, Recipe
+from pruning.rounds import Round, Schedule, width_mult
+from pruning.runner import RoundRunner
+from pruning.stages import Draft, Origin, Stage
+from pruning.store import StageStore
+from pruning.student import StudentArchitecture
+from pruning.training import Metrics, evaluate, fine_tune, new_optimizer, train_epoch
+
+__all__ = [
+    "RECIPE_VERSION",
+    "SCORES",
+    "Architecture",
+    "ChannelGroup",
+    "Draft",
+    "Importance",
+    "InvalidRoundError",
+    "Metrics",
+    "NonFiniteError",
+    "Origin",
+    "PruningError",
+    "Recipe",
+    "Round",
+    "RoundRunner",
+    "Schedule",
+    "Stage",
+    "StageStore",
+    "StoreError",
+    "StudentArchitecture",
+    "TransplantError",
+    "evaluate",
+    "fine_tune",
+    "keep_channels",
+    "new_optimizer",
+    "slim",
+    "train_epoch",
+    "transplant",
+    "width_mult",
+]

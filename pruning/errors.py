@@ -1,0 +1,21 @@
+"""What can go wrong in the pruning core."""
+
+
+class PruningError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InvalidRoundError(PruningError, ValueError):
+    """A round whose numbers lie outside their range."""
+
+
+class TransplantError(PruningError, ValueError):
+    """The target network cannot hold the channels that were chosen for it."""
+
+
+class NonFiniteError(PruningError, ArithmeticError):
+    """Training or evaluation produced a number that is infinite or not a number."""
+
+
+class StoreError(PruningError, RuntimeError):
+    """A stage on disk is missing, damaged or of another format."""

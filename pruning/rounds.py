@@ -1,0 +1,73 @@
+"""Rounds and schedules: what is asked of a network before anything is trained."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pruning.errors import InvalidRoundError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Round:
+    """Prune to a share of the present width, then fine-tune.
+
+    Attributes:
+        rate: Share of the width that is kept, in (0, 1]; 0.95 keeps 95 %, as in the notebook.
+        epochs: Fine-tuning epochs, at least 0.
+        lr: Learning rate of the fine-tuning, above 0.
+        replicate: 0, or another number for another random draw of the same round.
+
+    Raises:
+        InvalidRoundError: A number is outside its range, or the round would change nothing.
+
+    Source: notebook, training loop.
+    """
+
+    rate: float
+    epochs: int
+    lr: float
+    replicate: int = 0
+
+    def __post_init__(self) -> None:
+        for name, rule, holds in (
+            ("rate", "in (0, 1]", 0 < self.rate <= 1),
+            ("epochs", "a whole number of at least 0", _is_count(self.epochs)),
+            ("lr", "a finite number above 0", 0 < self.lr < math.inf),
+            ("replicate", "a whole number of at least 0", _is_count(self.replicate)),
+        ):
+            if not holds:
+                raise InvalidRoundError(f"{name} must be {rule}, got {getattr(self, name)!r}")
+        if self.rate == 1 and self.epochs == 0:
+            raise InvalidRoundError("a round of rate 1 and 0 epochs changes nothing")
+        object.__setattr__(self, "rate", float(self.rate))
+        object.__setattr__(self, "lr", float(self.lr))
+
+    def to_json(self) -> dict[str, Any]:
+        """The round as JSON values; `Round(**record)` reads it back."""
+        return {
+            "rate": self.rate,
+            "epochs": self.epochs,
+            "lr": self.lr,
+            "replicate": self.replicate,
+        }
+
+
+Schedule: TypeAlias = tuple[Round, ...]
+"""Rounds in the order in which they run. Every prefix of a schedule is a schedule."""
+
+
+def width_mult(schedule: Sequence[Round]) -> float:
+    """Width that a schedule leaves, relative to the root: the running product of its rates.
+
+    The product is taken from the first round to the last, as the notebook's loop takes it, so
+    that truncating it to channels gives the notebook's counts.
+    """
+    width = 1.0
+    for round_ in schedule:
+        width *= round_.rate
+    return width
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

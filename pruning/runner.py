@@ -1,0 +1,135 @@
+"""Runs rounds: from a parent's weights to a stage."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from data import ImageData
+from pruning.groups import Architecture
+from pruning.importance import slim
+from pruning.rounds import Round, Schedule, width_mult
+from pruning.stages import Draft, Origin, Stage, stage_seed
+from pruning.training import Metrics, evaluate, fine_tune
+
+OnEpoch = Callable[[int, Metrics], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoundRunner:
+    """What a process needs to run any round of one search.
+
+    Attributes:
+        architecture: The root's kind of network.
+        data: The images, on `device`.
+        origin: What the stages' ids are made of.
+        device: Where to train.
+        checkpoint: State dict of a trained root; without it the root is trained here.
+    """
+
+    architecture: Architecture
+    data: ImageData
+    origin: Origin
+    device: torch.device
+    checkpoint: Mapping[str, Tensor] | None = None
+
+    def root(self, on_epoch: OnEpoch | None = None) -> tuple[Draft, bytes]:
+        """Train the root, or take it from the checkpoint.
+
+        Returns:
+            The stage and the content of its `model.safetensors`.
+
+        Raises:
+            NonFiniteError: Training diverged.
+        """
+        start = time.perf_counter()
+        stage_id = self.origin.stage_id(None, None)
+        recipe = self.origin.recipe
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stage_seed(stage_id))
+            net = self.architecture.build(self.architecture.channels)
+        if self.checkpoint is None:
+            epochs = recipe.root_epochs
+        else:
+            net.load_state_dict(self.checkpoint)
+            epochs = 0
+        self._train(net, stage_id, epochs, recipe.root_lr, on_epoch)
+        return self._stage(net, stage_id, None, (), start)
+
+    def child(
+        self,
+        parent: Stage,
+        weights: bytes,
+        round_: Round,
+        on_epoch: OnEpoch | None = None,
+    ) -> tuple[Draft, bytes]:
+        """Prune a stage and fine-tune what is left.
+
+        Args:
+            parent: The stage to start from.
+            weights: Content of its `model.safetensors`.
+            round_: What to do.
+            on_epoch: Called after each epoch with its index and training metrics.
+
+        Returns:
+            The new stage and the content of its `model.safetensors`.
+
+        Raises:
+            NonFiniteError: Training diverged.
+        """
+        start = time.perf_counter()
+        stage_id = self.origin.stage_id(parent.id, round_)
+        schedule = (*parent.schedule, round_)
+        wide = self.architecture.build(parent.channels)
+        wide.load_state_dict(safetensors.torch.load(weights))
+        channels = self.architecture.channels_at(width_mult(schedule))
+        net = slim(wide, self.architecture, channels, self.origin.recipe.importance)
+        self._train(net, stage_id, round_.epochs, round_.lr, on_epoch)
+        return self._stage(net, stage_id, parent.id, schedule, start)
+
+    def test_accuracy(self, stage: Stage, weights: bytes) -> float:
+        """Accuracy of a stage on the test split, in [0, 1]."""
+        net = self.architecture.build(stage.channels)
+        net.load_state_dict(safetensors.torch.load(weights))
+        return evaluate(self._placed(net), self.data.test, self.data.image_size).accuracy
+
+    def _train(
+        self, net: nn.Module, stage_id: str, epochs: int, lr: float, on_epoch: OnEpoch | None
+    ) -> None:
+        recipe = self.origin.recipe
+        fine_tune(
+            self._placed(net),
+            self.data,
+            epochs=epochs,
+            lr=lr,
+            batch_size=recipe.batch_size,
+            weight_decay=recipe.weight_decay,
+            generator=torch.Generator().manual_seed(stage_seed(stage_id)),
+            on_epoch=on_epoch,
+        )
+
+    def _placed(self, net: nn.Module) -> nn.Module:
+        return net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _stage(
+        self, net: nn.Module, stage_id: str, parent: str | None, schedule: Schedule, start: float
+    ) -> tuple[Draft, bytes]:
+        channels = self.architecture.channels_at(width_mult(schedule))
+        metrics = evaluate(net, self.data.validation, self.data.image_size)
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in net.state_dict().items()}
+        draft = Draft(
+            id=stage_id,
+            parent=parent,
+            schedule=schedule,
+            channels=channels,
+            params=self.architecture.params(channels),
+            macs=self.architecture.macs(channels, self.data.image_size),
+            size_bytes=sum(tensor.nbytes for tensor in tensors.values()),
+            val_loss=metrics.loss,
+            val_accuracy=metrics.accuracy,
+            seconds=time.perf_counter() - start,
+        )
+        return draft, safetensors.torch.save(tensors)
