@@ -1,0 +1,167 @@
+"""The configuration of a search: the command line is generated from it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from tyro.conf import arg
+
+from search.errors import RefusedError
+
+SamplerName: TypeAlias = Literal["stage-tree", "tpe", "random"]
+
+_CHANGEABLE = frozenset(
+    ("data", "data_root", "gpus", "workers", "trials_per_gpu", "trials", "address")
+)
+_NAMED_SETS = ("digits", "fashion-mnist")
+
+
+def _optional(metavar: str, default: str) -> Any:
+    return arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchConfig:
+    """Find how far, and how fast, a trained network can be pruned.
+
+    Trains a StudentNet, then searches for the sequences of prune-and-fine-tune rounds whose
+    results form the best trade-off between validation accuracy and parameter count. Results are
+    in the folder of --out: pareto.csv is the front, candidates.csv all networks that were made,
+    stages/ their weights. Interrupt it at any time; --resume goes on where it stopped.
+    """
+
+    data: str = "digits"
+    """Images: `digits` (embedded), `fashion-mnist`, or a folder with training/, validation/ and
+    testing/, each with files named {class}_{index}.jpg or with one folder a class."""
+    data_root: Annotated[Path | None, _optional("DIR", "a cache folder")] = None
+    """Where fashion-mnist's idx files lie, or are downloaded to."""
+    image_size: Annotated[int | None, _optional("N", "32, or 256 for a folder")] = None
+    """Side of the crops that the network sees, at least 16 pixels."""
+    batch_size: int = 32
+    """Images a training step."""
+    root_epochs: int = 20
+    """Epochs for which the unpruned network is trained."""
+    gpus: Annotated[int | None, _optional("N", "all that are visible")] = None
+    """GPUs to use; 0 runs on the CPU. With --address, those that the cluster declares."""
+    trials_per_gpu: int = 1
+    """How many trials share a GPU."""
+    workers: Annotated[int | None, _optional("N", "one a core")] = None
+    """How many trials run at once on the CPU."""
+    trials: int = 60
+    """Schedules to try, over all runs of the search."""
+    rates: tuple[float, ...] = (0.5, 0.7, 0.85, 0.95)
+    """Choices of a round's rate: the share of the present width that is kept."""
+    epochs: tuple[int, ...] = (1, 2, 4)
+    """Choices of a round's fine-tuning epochs."""
+    lrs: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
+    """Choices of a round's learning rate."""
+    max_rounds: int = 8
+    """Rounds that a schedule may have."""
+    sampler: SamplerName = "stage-tree"
+    """What proposes schedules: `stage-tree` extends a stage on the front by a round; the
+    others are Optuna's and propose whole schedules."""
+    out: Annotated[Path | None, _optional("DIR", "results/<data>")] = None
+    """Folder of a new search."""
+    resume: Annotated[Path | None, _optional("DIR", "start a new search")] = None
+    """Folder of a search to go on with. Its settings are kept; --trials, --gpus, --workers,
+    --trials-per-gpu, --address, --data and --data-root may be given anew."""
+    address: Annotated[str | None, _optional("A", "a private Ray")] = None
+    """Ray cluster to join: `auto`, or host:port."""
+    seed: int = 0
+    """Of everything that is drawn at random."""
+
+    def __post_init__(self) -> None:
+        for flag, value, rule, holds in self._rules():
+            if not holds:
+                raise RefusedError(f"--{flag} must be {rule}, got {value}.")
+
+    def _rules(self) -> list[tuple[str, Any, str, bool]]:
+        counts: list[tuple[str, int | None, int]] = [
+            ("image-size", self.image_size, 16),
+            ("batch-size", self.batch_size, 2),
+            ("root-epochs", self.root_epochs, 0),
+            ("gpus", self.gpus, 0),
+            ("trials-per-gpu", self.trials_per_gpu, 1),
+            ("workers", self.workers, 1),
+            ("trials", self.trials, 1),
+            ("max-rounds", self.max_rounds, 1),
+            ("seed", self.seed, 0),
+        ]
+        rules: list[tuple[str, Any, str, bool]] = [
+            (flag, value, f"at least {least}", value is None or value >= least)
+            for flag, value, least in counts
+        ]
+        choices: list[tuple[str, tuple[float, ...], str, bool]] = [
+            ("rates", self.rates, "in (0, 1]", all(0 < rate <= 1 for rate in self.rates)),
+            ("epochs", self.epochs, "at least 0", all(epochs >= 0 for epochs in self.epochs)),
+            ("lrs", self.lrs, "above 0", all(0 < lr < math.inf for lr in self.lrs)),
+        ]
+        for flag, values, rule, holds in choices:
+            shown = " ".join(map(str, values)) or "nothing"
+            distinct = len(set(values)) == len(values) > 0
+            rules.append((flag, shown, f"one or more distinct numbers {rule}", holds and distinct))
+        idle = 1 in self.rates and 0 in self.epochs
+        rules.append(
+            (
+                "epochs",
+                "both",
+                "without 0 if --rates has 1 (such a round changes nothing)",
+                not idle,
+            )
+        )
+        return rules
+
+    @property
+    def folder(self) -> Path:
+        """Where the results lie."""
+        return self.resume or self.out or Path("results") / Path(self.data).name
+
+    def resolved(self, *, image_size: int) -> Self:
+        """The configuration as it is kept: nothing depends on the folder it was started from."""
+        data = self.data if self.data in _NAMED_SETS else str(Path(self.data).absolute())
+        root = None if self.data_root is None else self.data_root.absolute()
+        return replace(
+            self, data=data, data_root=root, image_size=image_size, out=None, resume=None
+        )
+
+    def resumes(self, kept: "SearchConfig") -> None:
+        """Check that this configuration may go on with a search that was started with `kept`.
+
+        Raises:
+            RefusedError: It differs where the stages would no longer be comparable.
+        """
+        if self.out is not None:
+            raise RefusedError("--out starts a search and --resume goes on with one: give one.")
+        for field in fields(self):
+            mine, theirs = getattr(self, field.name), getattr(kept, field.name)
+            if field.name not in (*_CHANGEABLE, "resume", "out") and mine != theirs:
+                flag = field.name.replace("_", "-")
+                raise RefusedError(
+                    f"This search was started with --{flag} {_shown(theirs)}, not {_shown(mine)}: "
+                    "leave the flag out, or start another search with --out."
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration as JSON values."""
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in asdict(self).items()
+            if name not in ("out", "resume")
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """The configuration that `to_json` wrote."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in record.items()
+        }
+        if values["data_root"] is not None:
+            values["data_root"] = Path(values["data_root"])
+        return cls(**values)
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,98 @@
+"""What search.json says of a search, and whether a resumed one is still the same."""
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from data import ImageData
+from pruning import Origin
+from search.configuration import SearchConfig
+from search.devices import Pool, describe_hardware
+from search.errors import RefusedError
+
+_LIBRARIES = ("torch", "torchvision", "ray", "optuna", "pillow")
+
+
+def describe(
+    config: SearchConfig,
+    data: ImageData,
+    origin: Origin,
+    pool: Pool,
+    earlier: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The content of search.json.
+
+    Args:
+        config: The resolved configuration.
+        data: The images.
+        origin: What stages' ids are made of.
+        pool: The workers.
+        earlier: The present content, where a search is resumed.
+
+    Raises:
+        RefusedError: The resumed search had other images, or another recipe.
+    """
+    description = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": config.to_json(),
+        "data": {
+            "fingerprint": data.fingerprint,
+            "classes": list(data.classes),
+            "images": {
+                "training": len(data.train),
+                "validation": len(data.validation),
+                "testing": len(data.test),
+            },
+        },
+        "recipe": origin.recipe.to_json(),
+        "root": dict(origin.root),
+        "versions": {"python": platform.python_version()}
+        | {library: version(library) for library in _LIBRARIES},
+        "commit": _commit(),
+        "hardware": describe_hardware(pool),
+    }
+    if earlier is None:
+        return description
+    _check_fingerprint(config, data, earlier)
+    _check_recipe(origin, earlier)
+    return description | {"created": earlier["created"]}
+
+
+def _check_fingerprint(config: SearchConfig, data: ImageData, earlier: Mapping[str, Any]) -> None:
+    before = earlier["data"]["fingerprint"]
+    if data.fingerprint != before:
+        raise RefusedError(
+            f"--data {config.data} does not hold the images that this search was started with "
+            f"(fingerprint {data.fingerprint[:12]}, not {before[:12]}).\n"
+            "Give the folder that does, or start another search with --out."
+        )
+
+
+def _check_recipe(origin: Origin, earlier: Mapping[str, Any]) -> None:
+    now, before = origin.recipe.to_json(), earlier["recipe"]
+    for name in sorted(now.keys() | before.keys()):
+        if now.get(name) != before.get(name):
+            raise RefusedError(
+                f"This search was started with the recipe's {name} {before.get(name)}; this "
+                f"program has {now.get(name)}.\n"
+                "Go on with the version that started it, or start another search with --out."
+            )
+
+
+def _commit() -> str | None:
+    """The commit of this program, if it runs from a git checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],  # noqa: S607  (git is looked up as the user has it)
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,84 @@
+"""Where trials run: how many at once, and on what."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from search.errors import RefusedError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pool:
+    """The workers of a search.
+
+    Attributes:
+        device_type: "cuda" or "cpu", what the workers train on.
+        workers: How many trials run at once.
+        gpus: GPUs that are used; 0 on the CPU.
+        gpus_per_worker: Share of a GPU that each worker holds.
+    """
+
+    device_type: str
+    workers: int
+    gpus: int
+    gpus_per_worker: float
+
+
+def make_pool(
+    *,
+    asked_gpus: int | None,
+    present_gpus: int,
+    trials_per_gpu: int,
+    asked_workers: int | None,
+    cores: int,
+    device_type: str,
+) -> Pool:
+    """Decide where trials run.
+
+    Args:
+        asked_gpus: GPUs to use; None is all that are present.
+        present_gpus: GPUs of this machine, or of the cluster.
+        trials_per_gpu: How many trials share a GPU.
+        asked_workers: Workers on the CPU; None is one a core.
+        cores: Cores of this machine, or of the cluster.
+        device_type: What a worker that holds a GPU trains on.
+
+    Raises:
+        RefusedError: More GPUs were asked for than there are.
+    """
+    gpus = present_gpus if asked_gpus is None else asked_gpus
+    if gpus > present_gpus:
+        raise RefusedError(
+            f"--gpus {gpus} was asked for, but there are {present_gpus}.\n"
+            f"Ask for {present_gpus} at most; --gpus 0 runs on the CPU."
+        )
+    if gpus == 0:
+        return Pool(
+            device_type="cpu", workers=asked_workers or max(1, cores), gpus=0, gpus_per_worker=0.0
+        )
+    return Pool(
+        device_type=device_type,
+        workers=gpus * trials_per_gpu,
+        gpus=gpus,
+        gpus_per_worker=1 / trials_per_gpu,
+    )
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, at least 1."""
+    return (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+
+
+def describe_hardware(pool: Pool) -> dict[str, str | int]:
+    """What a reader of search.json should know of the machine."""
+    names = {torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())}
+    return {
+        "device_type": pool.device_type,
+        "gpus": pool.gpus,
+        "gpu_names": ", ".join(sorted(names)),
+        "workers": pool.workers,
+        "cores": usable_cores(),
+    }

@@ -1,0 +1,16 @@
+"""What can go wrong in a search."""
+
+
+class SearchError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class RefusedError(SearchError):
+    """The user asked for what cannot be done; the message says why and what to do instead.
+
+    Nothing was changed. The command ends with exit code 2.
+    """
+
+
+class ExhaustedError(SearchError):
+    """No schedule is left to propose."""

@@ -1,0 +1,112 @@
+"""Follows a running search: shows where it stands and keeps the tables up to date."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from pruning import Stage, StageStore
+from search.campaign import Campaign
+from search.console import Console, duration
+from search.ledger import Ledger
+from search.result_tables import candidates_csv, pareto_csv
+from search.results_folder import ResultsFolder
+from search.store_actor import Activity
+
+_TABLE_SHARE = 0.05  # of the time, at most, goes into writing candidates.csv
+
+
+class Tables:
+    """The tables of a results folder; all that they say is in ledger and store."""
+
+    def __init__(self, folder: ResultsFolder, store: StageStore, ledger: Ledger) -> None:
+        self._folder = folder
+        self._store = store
+        self._ledger = ledger
+        self._due = 0.0
+
+    def write_front(self) -> None:
+        """Write pareto.csv."""
+        self._folder.write_table("pareto.csv", pareto_csv(self._store, self._ledger))
+
+    def write_candidates(self) -> None:
+        """Write candidates.csv."""
+        start = time.monotonic()
+        self._folder.write_table("candidates.csv", candidates_csv(self._store, self._ledger))
+        end = time.monotonic()
+        self._due = end + (end - start) / _TABLE_SHARE
+
+    def write_candidates_if_due(self) -> None:
+        """Write candidates.csv, unless too little time has passed since it was written."""
+        if time.monotonic() >= self._due:
+            self.write_candidates()
+
+
+class Observer:
+    """What a driver does besides running trials.
+
+    Args:
+        campaign: The search that is followed.
+        tables: Are refreshed as stages come in.
+        console: Where progress is shown.
+        activities: Asks what the workers are doing, by trial.
+    """
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        tables: Tables,
+        console: Console,
+        activities: Callable[[], dict[int, Activity]],
+    ) -> None:
+        self._campaign = campaign
+        self._tables = tables
+        self._console = console
+        self._activities = activities
+        self._start = time.monotonic()
+        self._trials_before = campaign.progress().trials
+
+    def on_stage(self, stage: Stage, on_front: bool) -> None:
+        """A stage has come in."""
+        if on_front:
+            self._tables.write_front()
+            self._console.line(describe_stage(stage))
+        self._tables.write_candidates_if_due()
+
+    def show(self) -> None:
+        """Show where the search stands, if it is time to."""
+        if self._console.status_is_due():
+            self._console.status(self._status())
+
+    def _status(self) -> str:
+        progress = self._campaign.progress()
+        elapsed = time.monotonic() - self._start
+        parts = [
+            f"{progress.trials}/{progress.asked_trials} trials",
+            f"{progress.stages} networks, {progress.front} on the front",
+            f"hypervolume {progress.hypervolume:.4f}",
+            f"{progress.executed_epochs} epochs",
+            duration(elapsed),
+        ]
+        done = progress.trials - self._trials_before
+        if done:
+            left = elapsed / done * (progress.asked_trials - progress.trials)
+            parts.append(f"about {duration(left)} left")
+        if progress.failed:
+            parts.insert(1, f"{progress.failed} failed")
+        return " | ".join([*parts, *_doing(self._activities())])
+
+
+def describe_stage(stage: Stage) -> str:
+    """One line on a network that came onto the front."""
+    rounds = " ".join(
+        f"{round_.rate:g}/{round_.epochs}/{round_.lr:g}" for round_ in stage.schedule
+    )
+    return (
+        f"front: accuracy {stage.val_accuracy:.4f} with {stage.params:,} parameters"
+        f" ({rounds or 'the root'})"
+    )
+
+
+def _doing(activities: dict[int, Activity]) -> Iterable[str]:
+    for trial, activity in sorted(activities.items()):
+        what = f"round {activity.round}" if activity.round else "root"
+        yield f"trial {trial}: {what}, epoch {activity.epoch}/{activity.epochs}"

@@ -1,0 +1,86 @@
+"""Starting or joining Ray, and what it offers."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search.configuration import SearchConfig
+from search.devices import Pool, make_pool, usable_cores
+from search.errors import RefusedError
+from search.store_actor import StoreActor
+
+
+@contextmanager
+def connected(config: SearchConfig) -> Iterator[Pool]:
+    """A private Ray, or a connection to the cluster of --address; left at the end.
+
+    Yields:
+        The workers that the search may use.
+
+    Raises:
+        RefusedError: More GPUs were asked for than there are, or there is no such cluster.
+    """
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    options = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if config.address is None:
+        pool = _pool(config, torch.cuda.device_count(), usable_cores(), device_type="cuda")
+        ray.init(
+            address="local",
+            num_cpus=pool.workers,
+            num_gpus=pool.gpus,
+            include_dashboard=False,
+            **options,
+        )
+    else:
+        try:
+            ray.init(address=config.address, **options)
+        except (ConnectionError, ValueError) as error:
+            raise RefusedError(
+                f"There is no Ray cluster at --address {config.address}.\n"
+                "Start one with `ray start --head`, or leave the flag out."
+            ) from error
+    try:
+        yield pool if config.address is None else _cluster_pool(config)
+    finally:
+        ray.shutdown()
+
+
+def start_store(folder: Path) -> Any:
+    """Start the store's writer on this machine; returns its handle."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(StoreActor)
+    return actor.options(num_cpus=0, scheduling_strategy=here).remote(folder.absolute())
+
+
+def _cluster_pool(config: SearchConfig) -> Pool:
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
+    device_type = "cpu"
+    if gpus and config.gpus != 0:
+        share = 1 / config.trials_per_gpu
+        device_type = ray.get(_device_type.options(num_cpus=0, num_gpus=share).remote())
+    return _pool(config, gpus, int(resources.get("CPU", 1)), device_type=device_type)
+
+
+def _pool(config: SearchConfig, gpus: int, cores: int, *, device_type: str) -> Pool:
+    return make_pool(
+        asked_gpus=config.gpus,
+        present_gpus=gpus,
+        trials_per_gpu=config.trials_per_gpu,
+        asked_workers=config.workers,
+        cores=cores,
+        device_type=device_type,
+    )
+
+
+@ray.remote
+def _device_type() -> str:
+    """What a worker that holds a GPU trains on; clusters can declare GPUs that are not there."""
+    return "cuda" if torch.cuda.is_available() else "cpu"

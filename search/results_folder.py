@@ -1,0 +1,107 @@
+"""The results folder: where a search lives, and who may work on it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pruning.durable import UNFINISHED, replace_file
+from search.errors import RefusedError
+
+FORMAT = 1
+"""Version of `search.json` and of the folder's layout."""
+
+
+class ResultsFolder:
+    """Names and access of one search's files.
+
+    A folder becomes a search when search.json is renamed into place. From then on it can be
+    resumed, whatever else is missing.
+
+    Args:
+        path: The folder; need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.stages = path / "stages"
+        self.ledger = path / "study.db"
+        self._description = path / "search.json"
+
+    def is_search(self) -> bool:
+        """Whether a search lives here."""
+        return self._description.exists()
+
+    def read(self) -> dict[str, Any]:
+        """The content of search.json.
+
+        Raises:
+            RefusedError: No search lives here, or it is of another format.
+        """
+        try:
+            content = json.loads(self._description.read_bytes())
+        except FileNotFoundError:
+            raise RefusedError(
+                f"{self.path} holds no search.\nStart one there with --out {self.path}."
+            ) from None
+        except ValueError as error:
+            raise RefusedError(f"{self._description} is damaged: {error}.") from error
+        if content.get("format") != FORMAT:
+            raise RefusedError(
+                f"{self._description} has format {content.get('format')}; this version of the "
+                f"program reads {FORMAT}."
+            )
+        return dict(content)
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Put search.json in place."""
+        record = {"format": FORMAT, **content}
+        replace_file(self._description, (json.dumps(record, indent=1) + "\n").encode())
+
+    def write_table(self, name: str, text: str) -> None:
+        """Put a table in place."""
+        replace_file(self.path / name, text.encode())
+
+    @contextmanager
+    def locked(self, *, resume: bool) -> Iterator[None]:
+        """Hold the folder for one driver.
+
+        Args:
+            resume: Whether a search must live here, or must not.
+
+        Raises:
+            RefusedError: It does, or does not; or another driver holds it; or it cannot be
+                written.
+        """
+        self._check(resume=resume)
+        lock = FileLock(self.path / ".lock")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RefusedError(
+                f"Another run is working on {self.path}: wait for it, or stop it first."
+            ) from None
+        except OSError as error:
+            raise RefusedError(
+                f"{self.path} cannot be written: {error.strerror}.\nChoose another --out."
+            ) from error
+        try:
+            self._check(resume=resume)
+            for leftover in self.path.glob(f"{UNFINISHED}*"):
+                leftover.unlink()
+            yield
+        finally:
+            lock.release()
+
+    def _check(self, *, resume: bool) -> None:
+        if resume:
+            self.read()
+        elif self.is_search():
+            raise RefusedError(
+                f"{self.path} already holds a search.\n"
+                f"Go on with it by --resume {self.path}, or choose another --out."
+            )

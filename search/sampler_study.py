@@ -1,0 +1,97 @@
+"""What samplers see: an in-memory Optuna study with every stage as a finished row.
+
+A prefix of a schedule is a schedule, so each stage that a trial passes is an observation.
+The study is rebuilt from ledger and store whenever a search starts; nothing in it is saved.
+"""
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from pruning import Schedule, Stage
+from search.space import SearchSpace
+
+_ROOT_ACCURACY = "root_accuracy"
+
+
+class SamplerStudy:
+    """Stages as COMPLETE rows and trials in flight as RUNNING ones.
+
+    Rows have the fixed-length parameters of `SearchSpace.sizes`, as indices into the choices.
+    Positions beyond the end of a schedule are filled at random, the same way for the same
+    schedule, so that no model sees a pattern where there is none. The objectives are
+    `val_accuracy` (maximize) and `params` (minimize). The root, which has no round, is no row;
+    its accuracy is an attribute of the study.
+
+    Args:
+        space: The choices of the search.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._distributions = distributions(space)
+        self._study = optuna.create_study(directions=["maximize", "minimize"])
+        self._observed: set[Schedule] = set()
+
+    def observe(self, stage: Stage) -> None:
+        """Add a stage; one that was added before changes nothing."""
+        if not stage.schedule:
+            self._study.set_user_attr(_ROOT_ACCURACY, stage.val_accuracy)
+        elif stage.schedule not in self._observed:
+            self._observed.add(stage.schedule)
+            values = (stage.val_accuracy, float(stage.params))
+            self._study.add_trial(self._row(stage.schedule, TrialState.COMPLETE, values))
+
+    def propose(self, sampler: BaseSampler) -> tuple[int, Schedule]:
+        """Ask a sampler for a schedule.
+
+        Returns:
+            The number of the row that stands for the proposal until it is settled, and the
+            schedule.
+
+        Raises:
+            ExhaustedError: The sampler has no schedule left.
+        """
+        self._study.sampler = sampler
+        row = self._study.ask(self._distributions)
+        return row.number, self._space.decode(row.params)
+
+    def adopt(self, schedule: Schedule) -> int:
+        """Add a row for a trial that an earlier run proposed; returns its number."""
+        self._study.add_trial(self._row(schedule, TrialState.RUNNING, None))
+        return len(self._study.get_trials(deepcopy=False)) - 1
+
+    def settle(self, row: int) -> None:
+        """End the row of a proposal: its stages, observed one by one, now speak for it."""
+        self._study.tell(row, state=TrialState.FAIL)
+
+    def _row(
+        self, schedule: Schedule, state: TrialState, values: tuple[float, float] | None
+    ) -> FrozenTrial:
+        random = np.random.default_rng(abs(hash(schedule)))  # of numbers: equal in all processes
+        filling = {
+            name: int(random.integers(valid.start, valid.stop))
+            for name, valid in self._space.sizes().items()
+        }
+        return create_trial(
+            state=state,
+            values=values,
+            params=filling | self._space.encode(schedule),
+            distributions=self._distributions,
+        )
+
+
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """Optuna's form of the parameters: ordered integers, which every sampler can model."""
+    return {
+        name: IntDistribution(valid.start, valid.stop - 1) for name, valid in space.sizes().items()
+    }
+
+
+def root_accuracy(study: Study) -> float | None:
+    """Validation accuracy of the root, or None while it is not trained."""
+    accuracy: float | None = study.user_attrs.get(_ROOT_ACCURACY)
+    return accuracy

@@ -1,0 +1,67 @@
+"""The stage store's one writer, as a Ray actor on the driver's machine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from pruning import Draft, Round, Stage, StageStore
+
+Answer: TypeAlias = Stage | Literal["train", "wait"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Activity:
+    """What a worker is doing: an epoch of a round. Round 0 is the training of the root."""
+
+    round: int
+    epoch: int
+    epochs: int
+
+
+class StoreActor:
+    """Hands out stages, decides who trains a missing one, and commits what was trained.
+
+    A stage is trained once: the first trial that asks for a missing stage gets the claim on it,
+    the others wait. The claim ends with the commit, or when the driver says that the trial
+    ended.
+
+    Args:
+        folder: Of the store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._store = StageStore(folder)
+        self._store.remove_unfinished()
+        self._claims: dict[tuple[str | None, Round | None], int] = {}
+        self._activities: dict[int, Activity] = {}
+
+    def request(self, trial: int, parent: str | None, round_: Round | None) -> Answer:
+        """The stage, or "train" if this trial shall train it, or "wait" if another one does."""
+        stage = self._store.child(parent, round_)
+        if stage is not None:
+            return stage
+        holder = self._claims.setdefault((parent, round_), trial)
+        return "train" if holder == trial else "wait"
+
+    def weights(self, stage_id: str) -> bytes:
+        """Content of a stage's `model.safetensors`."""
+        return self._store.weights(stage_id)
+
+    def commit(self, trial: int, draft: Draft, weights: bytes) -> Stage:
+        """Accept a stage that a trial has trained."""
+        stage = self._store.commit(draft, weights)
+        self.release(trial)
+        return stage
+
+    def release(self, trial: int) -> None:
+        """End the claims of a trial."""
+        self._claims = {edge: holder for edge, holder in self._claims.items() if holder != trial}
+        self._activities.pop(trial, None)
+
+    def report(self, trial: int, activity: Activity) -> None:
+        """Take note of what a trial's worker is doing."""
+        self._activities[trial] = activity
+
+    def activities(self) -> dict[int, Activity]:
+        """What the workers are doing, by trial."""
+        return self._activities

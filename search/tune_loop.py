@@ -1,0 +1,149 @@
+"""Ray Tune, thinly: hands a campaign's trials to workers and brings back what they report."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+from ray import tune
+from ray.tune.search import Searcher
+
+from pruning import Stage
+from search.campaign import Campaign
+from search.devices import Pool
+from search.worker import FAILURE, SCHEDULE, STAGE, TRIAL, ScheduleTrial, WorkerPlan
+
+_WORKER_RESTARTS = 3  # how often a trial is tried again after its worker died
+
+# Ray Tune reads these when it runs. Its own files are not needed: the ledger and the store are.
+_SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
+}
+
+
+def run_trials(
+    campaign: Campaign,
+    pool: Pool,
+    plan: WorkerPlan,
+    store: Any,
+    *,
+    on_stage: Callable[[Stage, bool], None],
+    on_step: Callable[[], None],
+) -> None:
+    """Run a campaign's trials to the end.
+
+    Args:
+        campaign: Where trials come from and results go.
+        pool: How many workers, and what each of them holds.
+        plan: What workers need to know.
+        store: Handle of the store actor.
+        on_stage: Called with a stage that the campaign has accepted, and whether it is on the
+            front.
+        on_step: Called several times a second; what it raises ends the run.
+    """
+    os.environ.update(_SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(pool.workers))
+    trainable = tune.with_resources(
+        tune.with_parameters(ScheduleTrial, plan=plan, store=store),
+        {"cpu": 1, "gpu": pool.gpus_per_worker},
+    )
+    numbers: dict[str, int] = {}
+    with tempfile.TemporaryDirectory(prefix="pruning-search-") as scratch:
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=_CampaignSearcher(campaign, store, numbers),
+                num_samples=-1,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=scratch,
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=_WORKER_RESTARTS),
+                callbacks=[_CampaignCallback(campaign, store, numbers, on_stage, on_step)],
+            ),
+        ).fit()
+
+
+class _CampaignSearcher(Searcher):
+    """Asks the campaign for trials, and tells it when they end."""
+
+    def __init__(self, campaign: Campaign, store: Any, numbers: dict[str, int]) -> None:
+        super().__init__()
+        self._campaign = campaign
+        self._store = store
+        self._numbers = numbers
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The configuration of a trial, None for "not now", or Tune's word for "no more"."""
+        trial = self._campaign.next_trial()
+        if trial is None:
+            return Searcher.FINISHED if self._campaign.finished else None
+        self._numbers[trial_id] = trial.number
+        return {
+            TRIAL: trial.number,
+            SCHEDULE: [round_.to_json() for round_ in trial.schedule],
+        }
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """End a trial in the ledger."""
+        number = self._numbers[trial_id]
+        self._store.release.remote(number)
+        if error or result is None:
+            return  # on_trial_error, which knows the reason, comes next
+        if FAILURE in result:
+            self._campaign.fail(number, result[FAILURE])
+        else:
+            self._campaign.complete(number)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Keep nothing: a search is resumed from its ledger."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called: Tune's own state is not restored."""
+        raise NotImplementedError
+
+
+class _CampaignCallback(tune.Callback):
+    """Tells the campaign of finished rounds, and frees what a dead worker claimed."""
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        store: Any,
+        numbers: dict[str, int],
+        on_stage: Callable[[Stage, bool], None],
+        on_step: Callable[[], None],
+    ) -> None:
+        self._campaign = campaign
+        self._store = store
+        self._numbers = numbers
+        self._on_stage = on_stage
+        self._on_step = on_step
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Take note of the stage that a step reached."""
+        if STAGE in result:
+            self._on_stage(*self._campaign.accept(result[STAGE]))
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Free the claims of a trial whose worker died; it will be run again."""
+        self._store.release.remote(self._numbers[trial.trial_id])
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Fail a trial that its worker could not finish however often it was tried."""
+        lines = (trial.get_error() or "its worker died").strip().splitlines()
+        self._campaign.fail(self._numbers[trial.trial_id], lines[-1])
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Let the driver show progress, and stop."""
+        self._on_step()

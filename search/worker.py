@@ -1,0 +1,127 @@
+"""What runs on a worker: the Ray Tune trainable that runs a schedule, one step a round."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from data import DataSource, open_data
+from pruning import (
+    Architecture,
+    Metrics,
+    NonFiniteError,
+    Origin,
+    Round,
+    RoundRunner,
+    Schedule,
+    Stage,
+)
+from search.errors import SearchError
+from search.store_actor import Activity, Answer
+
+_WAIT_SECONDS = 0.1
+
+TRIAL, SCHEDULE = "trial", "schedule"  # keys of a trial's configuration
+STAGE, FAILURE = "stage", "failure"  # keys of a step's result
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerPlan:
+    """What a worker needs to know of the search.
+
+    Attributes:
+        source: The images; every machine packs and maps them for itself.
+        architecture: Of the root.
+        origin: What stages' ids are made of.
+    """
+
+    source: DataSource
+    architecture: Architecture
+    origin: Origin
+
+    def runner(self) -> RoundRunner:
+        """Set this process up to run rounds.
+
+        Raises:
+            SearchError: The images on this machine are not those of the search.
+        """
+        torch.set_num_threads(1)
+        data = open_data(self.source)
+        if data.fingerprint != self.origin.data_fingerprint:
+            raise SearchError(f"{self.source.data} holds other images here than on the driver")
+        device = torch.device(self.origin.device_type)
+        return RoundRunner(
+            architecture=self.architecture,
+            data=data.to(device),
+            origin=self.origin,
+            device=device,
+        )
+
+
+class ScheduleTrial(tune.Trainable):
+    """Runs the rounds of a schedule that are missing in the store; reused from trial to trial."""
+
+    def setup(self, config: dict[str, Any], plan: WorkerPlan, store: Any) -> None:
+        """Prepare the process; see Ray Tune's `Trainable`."""
+        self._runner = plan.runner()
+        self._store = store
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up another schedule; see Ray Tune's `Trainable`."""
+        self._trial: int = new_config[TRIAL]
+        self._schedule: Schedule = tuple(Round(**round_) for round_ in new_config[SCHEDULE])
+        self._stage: Stage | None = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Go past all stages that exist, and train the first that does not.
+
+        Returns:
+            The id of the stage that was reached, and whether it is the last; or the reason why
+            the trial cannot be finished.
+        """
+        try:
+            self._stage = self._advance(self._stage)
+        except NonFiniteError as error:
+            return {FAILURE: str(error), "done": True}
+        return {STAGE: self._stage.id, "done": self._is_last(self._stage)}
+
+    def _advance(self, reached: Stage | None) -> Stage:
+        while True:
+            round_ = None if reached is None else self._schedule[len(reached.schedule)]
+            parent = None if reached is None else reached.id
+            answer: Answer = ray.get(self._store.request.remote(self._trial, parent, round_))
+            if answer == "train":
+                return self._train(reached, round_)
+            if answer == "wait":
+                time.sleep(_WAIT_SECONDS)
+            else:
+                reached = answer
+                if self._is_last(reached):
+                    return reached
+
+    def _train(self, parent: Stage | None, round_: Round | None) -> Stage:
+        if parent is None or round_ is None:
+            epochs = self._runner.origin.recipe.root_epochs
+            draft, weights = self._runner.root(self._reporter(0, epochs))
+        else:
+            wide = ray.get(self._store.weights.remote(parent.id))
+            reporter = self._reporter(len(parent.schedule) + 1, round_.epochs)
+            draft, weights = self._runner.child(parent, wide, round_, reporter)
+        stage: Stage = ray.get(self._store.commit.remote(self._trial, draft, weights))
+        return stage
+
+    def _reporter(self, round_number: int, epochs: int) -> Callable[[int, Metrics], None]:
+        def report(epoch: int, _: Metrics) -> None:
+            activity = Activity(round=round_number, epoch=epoch + 1, epochs=epochs)
+            self._store.report.remote(self._trial, activity)
+
+        return report
+
+    def _is_last(self, stage: Stage) -> bool:
+        return len(stage.schedule) == len(self._schedule)
