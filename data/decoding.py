@@ -101,10 +101,9 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
 
 
 def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I"):
+    if image.mode.startswith("I;16"):
         # Pillow's own conversion would clip 16-bit values to 255 instead of scaling them.
-        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
-        grey = ((wide + 128) // 257).astype(np.uint8)
+        grey = ((np.asarray(image).astype(np.int32) + 128) // 257).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.has_transparency_data:
         layer = image.convert("RGBA")

@@ -73,13 +73,11 @@ def lay_out(listings: Mapping[SplitName, Listing]) -> Layout:
                 f" folders of images ({name_some(tuple(listings[split].grouped))});"
                 " keep one of the two"
             )
-    layout = _flat(listings) if listings["train"].direct else _grouped(listings)
-    if len(layout.splits["train"].names) < 2:
-        raise DataError(
-            f"training needs at least 2 images, found {layout.splits['train'].names[0]} alone;"
-            " add more"
-        )
-    return layout
+    train = listings["train"]
+    names = [*train.direct, *(name for group in train.grouped.values() for name in group)]
+    if len(names) < 2:
+        raise DataError(f"training needs at least 2 images, found {names[0]} alone; add more")
+    return _flat(listings) if train.direct else _grouped(listings)
 
 
 def stem_class(name: str) -> int | None:
@@ -132,8 +130,8 @@ def _stem_labels(split: SplitName, names: tuple[str, ...]) -> tuple[int, ...]:
 def _refuse_outside(files: LabelledFiles, classes: int) -> None:
     outside = [n for n, label in zip(files.names, files.labels, strict=True) if label >= classes]
     raise DataError(
-        f"classes must lie in 0..{classes - 1}, the range of the training files; found"
-        f" {len(outside)} files outside it: {name_some(outside)}; rename or remove them"
+        f"classes must lie in 0..{classes - 1}, the range of the training files; outside"
+        f" it {len(outside)} of {len(files.names)}: {name_some(outside)}; rename or remove them"
     )
 
 

@@ -1,0 +1,107 @@
+import pytest
+
+from data.collection import SplitName
+from data.errors import DataError
+from data.layout import Listing, lay_out, stem_class
+
+
+def flat(*names: str) -> Listing:
+    return Listing(direct=names, grouped={})
+
+
+def grouped(**groups: tuple[str, ...]) -> Listing:
+    return Listing(direct=(), grouped=groups)
+
+
+def listings(train: Listing, validation: Listing, test: Listing) -> dict[SplitName, Listing]:
+    return {"train": train, "validation": validation, "test": test}
+
+
+TRAIN = flat("0_0.jpg", "0_1.jpg", "10_3.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("3_120.jpg", 3),
+        ("10_0.JPEG", 10),
+        ("007_1.png", 7),
+        ("0001.jpg", None),
+        ("cat_3.jpg", None),
+        ("3_cat.jpg", None),
+        ("_3.jpg", None),
+        ("3_1.old.jpg", None),
+        ("٣_1.jpg", None),
+    ],
+)
+def test_the_class_is_in_the_stem(name: str, label: int | None) -> None:
+    assert stem_class(name) == label
+
+
+def test_flat_classes_go_up_to_the_largest_in_training() -> None:
+    layout = lay_out(listings(TRAIN, flat("4_0.jpg"), flat("0001.jpg", "0002.jpg")))
+    assert layout.classes == tuple(str(label) for label in range(11))
+    assert layout.splits["train"].labels == (0, 0, 10)
+    assert layout.splits["train"].names[0] == "training/0_0.jpg"
+    assert layout.splits["validation"].labels == (4,)
+    assert layout.splits["test"].labels == (-1, -1)
+
+
+def test_a_flat_testing_split_can_have_labels() -> None:
+    layout = lay_out(listings(TRAIN, TRAIN, flat("5_0.jpg", "10_1.jpg")))
+    assert layout.splits["test"].labels == (5, 10)
+
+
+def test_grouped_classes_are_the_sorted_folders() -> None:
+    train = grouped(apple=("1.jpg", "2.jpg"), pear=("9_1.jpg",))
+    layout = lay_out(listings(train, grouped(pear=("1.jpg",)), grouped(apple=("3.jpg",))))
+    assert layout.classes == ("apple", "pear")
+    assert layout.splits["train"].labels == (0, 0, 1)
+    assert layout.splits["train"].names[2] == "training/pear/9_1.jpg"
+    assert layout.splits["validation"].labels == (1,)
+    assert layout.splits["test"].labels == (0,)
+
+
+def test_a_flat_testing_split_beside_groups_has_no_labels() -> None:
+    train = grouped(apple=("1.jpg", "2.jpg"))
+    layout = lay_out(listings(train, train, flat("3_1.jpg")))
+    assert layout.splits["test"].labels == (-1,)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test", "message"),
+    [
+        (flat(), TRAIN, TRAIN, "training/ holds none"),
+        (TRAIN, flat(), TRAIN, "validation/ holds none"),
+        (TRAIN, TRAIN, grouped(apple=()), "testing/ holds none"),
+        (flat("0_0.jpg"), TRAIN, TRAIN, "at least 2 images, found 0_0.jpg alone"),
+        (flat("0_0.jpg", "cat.jpg"), TRAIN, TRAIN, "1 of 2: training/cat.jpg"),
+        (TRAIN, flat("0001.jpg"), TRAIN, "1 of 1: validation/0001.jpg"),
+        (TRAIN, TRAIN, flat("0_0.jpg", "0001.jpg"), "1 of 2: testing/0001.jpg"),
+        (TRAIN, flat("11_0.jpg"), TRAIN, r"0\.\.10.*outside it 1 of 1: validation/11_0.jpg"),
+        (TRAIN, TRAIN, flat("12_0.jpg"), "testing/12_0.jpg"),
+        (flat("0_0.jpg", "10000_1.jpg"), TRAIN, TRAIN, r"0\.\.9999.*training/10000_1.jpg"),
+        (TRAIN, grouped(apple=("1.jpg",)), TRAIN, "validation/ must; found the folders apple"),
+        (grouped(a=("1.jpg", "2.jpg")), TRAIN, TRAIN, "validation/ must; found the files 0_0.jpg"),
+        (grouped(a=("1.jpg", "2.jpg"), b=()), TRAIN, TRAIN, "none in training/: b;"),
+        (
+            grouped(a=("1.jpg", "2.jpg")),
+            grouped(a=("1.jpg",), c=("1.jpg",)),
+            TRAIN,
+            r"among those of training/ \(a\); found c;",
+        ),
+        (Listing(direct=("0_0.jpg",), grouped={"a": ("1.jpg",)}), TRAIN, TRAIN, "keep one"),
+    ],
+)
+def test_refusals_name_what_was_found(
+    train: Listing, validation: Listing, test: Listing, message: str
+) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        lay_out(listings(train, validation, test))
+    assert str(caught.value).count("\n") <= 1
+
+
+def test_ten_bad_names_are_named() -> None:
+    names = tuple(f"x{at:02}.jpg" for at in range(12))
+    with pytest.raises(DataError, match=r"12 of 12: .*x09\.jpg, and 2 more;"):
+        lay_out(listings(flat(*names), TRAIN, TRAIN))
