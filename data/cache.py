@@ -19,6 +19,16 @@ def cache_root() -> Path:
     return platformdirs.user_cache_path("pruning-schedule-search", appauthor=False)
 
 
+def make_writable(folder: Path) -> None:
+    """Makes a folder if there is none, and raises OSError where nothing can be written in it.
+
+    To be called before a lock in it is waited for: that would never be given.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def cached_pack(collection: Collection, progress: Progress | None) -> Pack:
     """Maps the collection's pack, after building it if there is none that is whole.
 
@@ -33,10 +43,7 @@ def cached_pack(collection: Collection, progress: Progress | None) -> Pack:
     if pack is not None:
         return pack
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        # A lock in a folder that cannot be written is waited for in vain.
-        with tempfile.TemporaryFile(dir=root):
-            pass
+        make_writable(root)
         _clear_leftovers(root)
         with FileLock(root / f"{collection.state}.lock"):
             pack = read_pack(root / collection.state)

@@ -77,12 +77,13 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         UnusableImageError: see there.
     """
-    if not path.is_file():
-        raise UnusableImageError("no such file")
-    if path.stat().st_size == 0:
-        raise UnusableImageError("empty file")
     limit = Image.MAX_IMAGE_PIXELS
     try:
+        # Opening a pipe, say, would wait for ever.
+        if not path.is_file():
+            raise UnusableImageError("no regular file")
+        if path.stat().st_size == 0:
+            raise UnusableImageError("empty file")
         with Image.open(path, formats=_FORMATS) as image:
             # Pillow only warns of up to twice the limit.
             if limit is not None and image.width * image.height > limit:

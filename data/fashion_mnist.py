@@ -1,14 +1,15 @@
 """Fashion-MNIST: 70,000 grey images of clothes, 28x28 pixels, in four idx files."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from data.cache import cache_root
+from data.cache import cache_root, make_writable
 from data.collection import Collection, Contents, digest
 from data.errors import DataError
 from data.grey import enlarged
@@ -79,16 +80,19 @@ def _download(root: Path) -> tuple[Path, ...]:
     # torchvision takes seconds to import and is needed only to download.
     from torchvision.datasets import FashionMNIST
 
+    folders = (root / "FashionMNIST" / "raw", root / "FashionMNIST", root, *root.parents)
+    made = [folder for folder in folders if not folder.exists()]
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".download.lock"):
+        make_writable(cache_root())
+        with FileLock(cache_root() / "download.lock"):
             # Another process may have downloaded them while this one waited.
             files = _find(root)
             if files is None:
+                root.mkdir(parents=True, exist_ok=True)
                 FashionMNIST(str(root), download=True)
                 files = _find(root)
-    except (OSError, RuntimeError) as error:
-        _remove_empty(root)
+    except (OSError, EOFError, RuntimeError, HTTPException) as error:
+        _remove_empty(made)
         reason = " ".join(str(error).split())
         raise DataError(
             f"no Fashion-MNIST files in {root}, and the download failed ({reason});"
@@ -102,10 +106,9 @@ def _download(root: Path) -> tuple[Path, ...]:
     return files
 
 
-def _remove_empty(root: Path) -> None:
-    """Removes what a failed download made, as far as it holds nothing."""
-    (root / ".download.lock").unlink(missing_ok=True)
-    for folder in (root / "FashionMNIST" / "raw", root / "FashionMNIST", root):
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Removes folders, inner ones first, as far as they exist and hold nothing."""
+    for folder in folders:
         with suppress(OSError):
             folder.rmdir()
 

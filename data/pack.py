@@ -62,7 +62,7 @@ def read_pack(folder: Path) -> Pack | None:
             splits={split: _map_split(folder, split, about["splits"][split]) for split in SPLITS},
             content=digest(about["splits"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError):
         return None
 
 

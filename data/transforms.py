@@ -57,7 +57,8 @@ def draw_crops(
         indices: int64 (B,), the images, on any device.
         size: side of the crops in pixels.
         padding: symmetric padding on every side in pixels; a side that is then still shorter than
-            `size` is padded by what it lacks, at both ends.
+            `size` is padded further by what it lacks, at both ends, the image itself repeating.
+            (RandomCrop would repeat the padded image. No data set here needs both.)
         flip: whether half of the crops are mirrored.
         generator: a generator on the CPU.
 
@@ -184,16 +185,20 @@ def _rotated(angle: Tensor, size: int, line: int) -> tuple[Tensor, Tensor]:
     cos, sin = radians.cos(), radians.sin()
     reach = (size - 1) / 2
     first = torch.stack((reach + 0.5 - reach * (cos + sin), reach + 0.5 - reach * (cos - sin)))
-    fixed = (torch.cat((torch.stack((cos, sin)), first)) * one + 0.5).floor_().long()
-    steps = torch.arange(size, device=angle.device)
+    fixed = (torch.cat((torch.stack((cos, sin)), first)) * one + 0.5).floor_().int()
+    # 32 bits, as in Pillow, are enough for sides up to 2**14 pixels.
+    steps = torch.arange(size, device=angle.device, dtype=torch.int32)
     along_cos, along_sin = fixed[:2, :, None] * steps
-    bases = (torch.arange(len(angle), device=angle.device) * line + _margin(size)) * one
-    first_row, first_column = (fixed[2:] + bases)[..., None]
+    first_row, first_column = fixed[2:, :, None]
     rows = (along_cos + first_row)[:, :, None] + along_sin[:, None, :]
     columns = (along_cos + first_column)[:, None, :] - along_sin[:, :, None]
+    starts = torch.arange(len(angle), device=angle.device, dtype=torch.int32) * line + _margin(
+        size
+    )
+    starts = starts[:, None, None]
     return (
-        rows.bitwise_right_shift_(_FIXED_POINT_BITS),
-        columns.bitwise_right_shift_(_FIXED_POINT_BITS),
+        rows.bitwise_right_shift_(_FIXED_POINT_BITS).add_(starts),
+        columns.bitwise_right_shift_(_FIXED_POINT_BITS).add_(starts),
     )
 
 

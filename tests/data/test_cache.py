@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from data import DataError, DataSource, ImageData, open_data
 
@@ -121,20 +123,35 @@ class Malice:
         return os.mkdir, (str(self.target),)
 
 
+def replace_index(pack: Path, index: NDArray[Any]) -> None:
+    """Replaces an index and its digest, so that only what is in it can give it away."""
+    np.save(pack / "train.npy", index, allow_pickle=True)
+    about = json.loads((pack / "pack.json").read_text())
+    content = (pack / "train.npy").read_bytes()
+    about["splits"]["train"]["index"] = hashlib.sha256(content).hexdigest()
+    (pack / "pack.json").write_text(json.dumps(about))
+
+
 def test_nothing_in_a_pack_is_unpickled(tmp_path: Path, food: Path, cache: Path) -> None:
     open_counted(food)
     (pack,) = packs(cache)
-    target = tmp_path / "executed"
-    np.save(pack / "train.npy", np.array([Malice(target)], dtype=object), allow_pickle=True)
-    # With a fitting digest, so that only the ban on pickles stands between.
-    about = json.loads((pack / "pack.json").read_text())
-    index = (pack / "train.npy").read_bytes()
-    about["splits"]["train"]["index"] = hashlib.sha256(index).hexdigest()
-    (pack / "pack.json").write_text(json.dumps(about))
+    replace_index(pack, np.array([Malice(tmp_path / "executed")], dtype=object))
     _, calls = open_counted(food)
     assert len(calls) == 6
-    assert not target.exists()
-    np.load(pack.parent / pack.name / "train.npy", allow_pickle=False)
+    assert not (tmp_path / "executed").exists()
+    np.load(pack / "train.npy", allow_pickle=False)
+
+
+@pytest.mark.parametrize("index", [np.zeros((0, 3)), np.zeros((3, 2)), np.ones((3, 3))])
+def test_an_index_that_does_not_fit_is_built_again(
+    food: Path, cache: Path, index: NDArray[np.float64]
+) -> None:
+    open_counted(food)
+    (pack,) = packs(cache)
+    replace_index(pack, index.astype(np.int64))
+    data, calls = open_counted(food)
+    assert len(calls) == 6
+    assert len(data.train) == 3
 
 
 def test_an_interrupted_build_leaves_no_pack(food: Path, cache: Path) -> None:

@@ -22,6 +22,7 @@ def open_fashion(root: Path, size: int = 28) -> ImageData:
 
 
 def forbid_download(*args: Any, **kwargs: Any) -> None:
+    (Path(args[0]) / "FashionMNIST" / "raw").mkdir(parents=True)
     raise URLError("no network\nat all")
 
 
@@ -57,11 +58,14 @@ def test_without_files_or_network_it_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torchvision.datasets, "FashionMNIST", forbid_download)
-    with pytest.raises(DataError, match="--data-root") as caught:
-        open_fashion(tmp_path / "nothing")
-    assert str(tmp_path / "nothing") in str(caught.value)
-    assert str(caught.value).count("\n") == 0
-    assert not (tmp_path / "nothing").exists()
+    (tmp_path / "empty").mkdir()
+    for root in (tmp_path / "empty", tmp_path / "not" / "there"):
+        with pytest.raises(DataError, match="--data-root") as caught:
+            open_fashion(root)
+        assert str(root) in str(caught.value)
+        assert str(caught.value).count("\n") == 0
+    assert list((tmp_path / "empty").iterdir()) == []
+    assert not (tmp_path / "not").exists()
 
 
 def test_missing_files_are_downloaded(
