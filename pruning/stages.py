@@ -90,7 +90,9 @@ class Draft:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.val_loss) and math.isfinite(self.val_accuracy)):
-            raise NonFiniteError(f"stage {self.id}: val_loss {self.val_loss}")
+            raise NonFiniteError(
+                f"stage {self.id}: loss {self.val_loss}, accuracy {self.val_accuracy}"
+            )
 
     @property
     def width_mult(self) -> float:
@@ -128,15 +130,15 @@ class Stage(Draft):
         }
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
+    def from_json(cls, record: object) -> Self:
         """The stage that `to_json` wrote.
 
         Raises:
             StoreError: The record is of another format or lacks a value.
         """
-        if record.get("format") != FORMAT:
-            raise StoreError(f"stage.json has format {record.get('format')}, this is {FORMAT}")
-        values = {name: value for name, value in record.items() if name != "format"}
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise StoreError(f"stage.json is not of format {FORMAT}")
+        values: dict[str, Any] = {key: value for key, value in record.items() if key != "format"}
         try:
             values["schedule"] = tuple(Round(**round_) for round_ in values["schedule"])
             values["channels"] = tuple(values["channels"])

@@ -49,7 +49,7 @@ class SearchConfig:
     """How many trials share a GPU."""
     workers: Annotated[int | None, _optional("N", "one a core")] = None
     """How many trials run at once on the CPU."""
-    trials: int = 60
+    trials: int = 150
     """Schedules to try, over all runs of the search."""
     rates: tuple[float, ...] = (0.5, 0.7, 0.85, 0.95)
     """Choices of a round's rate: the share of the present width that is kept."""

@@ -21,7 +21,7 @@ from search.front import Scale
 from search.interruption import Interruption
 from search.ledger import Ledger
 from search.observer import Observer, Tables
-from search.ray_cluster import connected, start_store
+from search.ray_cluster import start_ray, start_store, worker_pool
 from search.results_folder import ResultsFolder
 from search.samplers import make_sampler
 from search.space import SearchSpace
@@ -52,14 +52,13 @@ def run_search(config: SearchConfig, console: Console) -> None:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = ResultsFolder(config.folder)
-    with folder.locked(resume=config.resume is not None):
-        source = DataSource(
-            data=config.data, data_root=config.data_root, image_size=config.image_size
-        )
-        data = _open_data(source, console)
-        with connected(config) as pool:
-            search = _open_search(config, folder, source, data, pool)
-            _run(search, pool, console)
+    resume = config.resume is not None
+    folder.check(resume=resume)
+    source = DataSource(data=config.data, data_root=config.data_root, image_size=config.image_size)
+    data = _open_data(source, console)
+    with worker_pool(config) as pool, folder.locked(resume=resume):
+        search = _open_search(config, folder, source, data, pool)
+        _run(search, pool, console)
         _finish(search, data, console)
 
 
@@ -124,6 +123,7 @@ def _run(search: _Search, pool: Pool, console: Console) -> None:
     )
     if campaign.finished:
         return
+    start_ray(pool)
     writer = start_store(search.folder.stages)
     observer = Observer(
         campaign, search.tables, console, lambda: ray.get(writer.activities.remote())

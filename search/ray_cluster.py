@@ -16,40 +16,50 @@ from search.devices import Pool, make_pool, usable_cores
 from search.errors import RefusedError
 from search.store_actor import StoreActor
 
+_OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+
 
 @contextmanager
-def connected(config: SearchConfig) -> Iterator[Pool]:
-    """A private Ray, or a connection to the cluster of --address; left at the end.
+def worker_pool(config: SearchConfig) -> Iterator[Pool]:
+    """Find out where trials will run; joins the cluster of --address, if there is one.
 
     Yields:
-        The workers that the search may use.
+        The workers that the search may use. Ray is left when the context ends.
 
     Raises:
         RefusedError: More GPUs were asked for than there are, or there is no such cluster.
     """
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    options = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if config.address is None:
-        pool = _pool(config, torch.cuda.device_count(), usable_cores(), device_type="cuda")
+    try:
+        if config.address is None:
+            yield _pool(config, torch.cuda.device_count(), usable_cores(), device_type="cuda")
+        else:
+            _join(config.address)
+            yield _cluster_pool(config)
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str) -> None:
+    try:
+        ray.init(address=address, **_OPTIONS)
+    except (ConnectionError, ValueError) as error:
+        raise RefusedError(
+            f"There is no Ray cluster at --address {address}.\n"
+            "Start one with `ray start --head`, or leave the flag out."
+        ) from error
+
+
+def start_ray(pool: Pool) -> None:
+    """Start a private Ray, unless a cluster was joined."""
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         ray.init(
             address="local",
             num_cpus=pool.workers,
             num_gpus=pool.gpus,
             include_dashboard=False,
-            **options,
+            **_OPTIONS,
         )
-    else:
-        try:
-            ray.init(address=config.address, **options)
-        except (ConnectionError, ValueError) as error:
-            raise RefusedError(
-                f"There is no Ray cluster at --address {config.address}.\n"
-                "Start one with `ray start --head`, or leave the flag out."
-            ) from error
-    try:
-        yield pool if config.address is None else _cluster_pool(config)
-    finally:
-        ray.shutdown()
 
 
 def start_store(folder: Path) -> Any:

@@ -65,6 +65,20 @@ class ResultsFolder:
         """Put a table in place."""
         replace_file(self.path / name, text.encode())
 
+    def check(self, *, resume: bool) -> None:
+        """Whether a search lives here that can be resumed, or none, so that one can start.
+
+        Raises:
+            RefusedError: It is the other way round.
+        """
+        if resume:
+            self.read()
+        elif self.is_search():
+            raise RefusedError(
+                f"{self.path} already holds a search.\n"
+                f"Go on with it by --resume {self.path}, or choose another --out."
+            )
+
     @contextmanager
     def locked(self, *, resume: bool) -> Iterator[None]:
         """Hold the folder for one driver.
@@ -76,7 +90,6 @@ class ResultsFolder:
             RefusedError: It does, or does not; or another driver holds it; or it cannot be
                 written.
         """
-        self._check(resume=resume)
         lock = FileLock(self.path / ".lock")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -90,18 +103,9 @@ class ResultsFolder:
                 f"{self.path} cannot be written: {error.strerror}.\nChoose another --out."
             ) from error
         try:
-            self._check(resume=resume)
+            self.check(resume=resume)
             for leftover in self.path.glob(f"{UNFINISHED}*"):
                 leftover.unlink()
             yield
         finally:
             lock.release()
-
-    def _check(self, *, resume: bool) -> None:
-        if resume:
-            self.read()
-        elif self.is_search():
-            raise RefusedError(
-                f"{self.path} already holds a search.\n"
-                f"Go on with it by --resume {self.path}, or choose another --out."
-            )

@@ -1,0 +1,177 @@
+"""Channel surgery, held against independent statements of what it must do."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from models import StudentNet
+from pruning import (
+    Importance,
+    StudentArchitecture,
+    TransplantError,
+    keep_channels,
+    slim,
+    transplant,
+)
+
+WIDTHS = st.lists(st.integers(1, 9), min_size=8, max_size=8)
+
+
+def random_net(channels: list[int] | tuple[int, ...], seed: int) -> StudentNet:
+    """A net whose every tensor, running statistics included, is random; γ has both signs."""
+    generator = torch.Generator().manual_seed(seed)
+    net = StudentNet(channels=channels, num_classes=5)
+    for name, tensor in net.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+        elif tensor.is_floating_point():
+            tensor.copy_(torch.randn(tensor.shape, generator=generator))
+    return net.eval()
+
+
+def architecture_of(net: StudentNet) -> StudentArchitecture:
+    return StudentArchitecture(channels=net.channels, num_classes=net.num_classes)
+
+
+def narrower(channels: list[int], data: st.DataObject) -> list[int]:
+    kept = [data.draw(st.integers(1, count)) for count in channels[:-1]]
+    return [*kept, channels[-1]]
+
+
+@given(channels=WIDTHS, seed=st.integers(0, 99))
+def test_same_widths_give_the_same_function(channels: list[int], seed: int) -> None:
+    net = random_net(channels, seed).double()
+    slimmed = slim(net, architecture_of(net), channels).double()
+    # Slimming copies into a single-precision net; compare with the rounded original.
+    images = torch.rand(2, 3, 16, 16, dtype=torch.float64)
+    torch.testing.assert_close(slimmed(images), net.float().double()(images))
+
+
+@given(channels=WIDTHS, seed=st.integers(0, 99), data=st.data())
+def test_pruned_net_equals_wide_net_with_silenced_channels(
+    channels: list[int], seed: int, data: st.DataObject
+) -> None:
+    """Depthwise convolution, batch norm and ReLU6 act on each channel alone, so a channel of
+    block j speaks to later layers only through its column of block j+1's pointwise weight.
+    With those columns zero the wide net computes what the pruned one does. The sums have other
+    lengths, so outputs are equal up to rounding (hence double precision), not bit by bit.
+    """
+    net = random_net(channels, seed)
+    target = narrower(channels, data)
+    slimmed = slim(net, architecture_of(net), target)
+    silenced = random_net(channels, seed)
+    for block in range(1, 8):
+        gamma = net.get_submodule(f"cnn.{block}.1").weight.detach()
+        dropped = gamma.abs().argsort(descending=True, stable=True)[target[block - 1] :]
+        pointwise = silenced.get_submodule(f"cnn.{block}.3")
+        pointwise.weight.data[:, dropped] = 0
+    images = torch.rand(2, 3, 16, 16, dtype=torch.float64)
+    torch.testing.assert_close(slimmed.double()(images), silenced.double()(images))
+
+
+def notebook_slimming(wide: StudentNet, narrow: StudentNet) -> dict[str, Tensor]:
+    """The notebook's outcome, said tensor by tensor: which rows and columns each one keeps.
+
+    kept[i] are the channels that enter block i: those with the largest signed γ of its batch
+    norm, in descending order. Block 0's batch norm is never asked; its own outputs are kept[1].
+    """
+    old = wide.state_dict()
+    kept = {
+        block: sorted(
+            range(wide.channels[block - 1]), key=lambda c: -old[f"cnn.{block}.1.weight"][c].item()
+        )[: narrow.channels[block - 1]]
+        for block in range(1, 8)
+    }
+    new = {"fc.0.weight": old["fc.0.weight"], "fc.0.bias": old["fc.0.bias"]}
+    for block in range(8):
+        inside = kept[max(block, 1)]
+        for name, tensor in old.items():
+            layer, _, kind = name.removeprefix(f"cnn.{block}.").partition(".")
+            if not name.startswith(f"cnn.{block}."):
+                continue
+            if tensor.ndim == 0:
+                new[name] = tensor
+            elif layer in ("0", "1"):
+                new[name] = tensor[inside]
+            elif block == 7:
+                new[name] = tensor[:, inside] if kind == "weight" else tensor
+            else:
+                rows = tensor[kept[block + 1]]
+                new[name] = rows[:, inside] if kind == "weight" else rows
+    return new
+
+
+@pytest.mark.parametrize("width_mult", [1.0, 0.95, 0.5, 0.1])
+def test_signed_gamma_gives_the_notebooks_tensors(width_mult: float) -> None:
+    net = random_net(StudentNet(base=4).channels, seed=3)
+    narrow = StudentNet(base=4, width_mult=width_mult, num_classes=5)
+    slimmed = slim(net, architecture_of(net), narrow.channels, "signed-gamma")
+    expected = notebook_slimming(net, narrow)
+    assert slimmed.state_dict().keys() == expected.keys()
+    for name, tensor in slimmed.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+@pytest.mark.parametrize(
+    ("importance", "kept"), [("gamma", [1, 3, 2]), ("signed-gamma", [3, 2, 0])]
+)
+def test_ranking(importance: Importance, kept: list[int]) -> None:
+    net = random_net([1, 1, 1, 4, 1, 1, 1, 2], seed=0)
+    net.get_submodule("cnn.4.1").weight.data = torch.tensor([0.1, -9.0, 0.5, 0.7])
+    slimmed = slim(net, architecture_of(net), [1, 1, 1, 3, 1, 1, 1, 2], importance)
+    assert slimmed.get_submodule("cnn.4.1").weight.tolist() == [
+        net.get_submodule("cnn.4.1").weight[index] for index in kept
+    ]
+
+
+def test_equal_scores_keep_the_lower_index() -> None:
+    (kept,) = keep_channels([torch.tensor([1.0, 2.0, 1.0, 2.0])], [3])
+    assert kept.tolist() == [1, 3, 0]
+
+
+def test_every_tensor_of_the_state_dict_is_tied_to_its_block() -> None:
+    """The state dict's order plays no part: a net that lists its tensors backwards slims alike."""
+    net = random_net(StudentNet(base=2).channels, seed=1)
+    architecture = architecture_of(net)
+    backwards = random_net(net.channels, seed=1)
+    order = list(reversed(net.state_dict()))
+    backwards.state_dict = lambda *_, **__: {  # type: ignore[method-assign]
+        name: nn.Module.state_dict(backwards)[name] for name in order
+    }
+    target = architecture.channels_at(0.5)
+    expected = slim(net, architecture, target).state_dict()
+    for name, tensor in slim(backwards, architecture, target).state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_the_source_is_left_as_it_is() -> None:
+    net = random_net(StudentNet(base=2).channels, seed=1)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    slimmed = slim(net, architecture_of(net), architecture_of(net).channels_at(0.5))
+    for tensor in slimmed.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.zero_()
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_a_wider_target_is_refused() -> None:
+    net = random_net([2] * 8, seed=0)
+    with pytest.raises(TransplantError, match="3 channels were asked of a group that has 2"):
+        slim(net, architecture_of(net), [2, 2, 2, 3, 2, 2, 2, 2])
+
+
+def test_another_number_of_last_channels_is_refused() -> None:
+    net = random_net([2] * 8, seed=0)
+    with pytest.raises(TransplantError, match=r"cnn\.7\.3"):
+        slim(net, architecture_of(net), [2, 2, 2, 2, 2, 2, 2, 1])
+
+
+def test_a_selection_that_does_not_fit_is_refused() -> None:
+    net = random_net([2] * 8, seed=0)
+    groups = architecture_of(net).groups()
+    kept = [torch.tensor([0])] * len(groups)
+    with pytest.raises(TransplantError, match="needs"):
+        transplant(net, random_net([2] * 8, seed=1), groups, kept)

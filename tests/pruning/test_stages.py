@@ -1,0 +1,107 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pruning import Draft, NonFiniteError, Origin, Recipe, Round, Stage, StoreError
+from pruning.stages import stage_seed
+
+ORIGIN = Origin(
+    recipe=Recipe(),
+    seed=0,
+    data_fingerprint="f00d",
+    root={"channels": [16, 32], "num_classes": 10},
+    device_type="cpu",
+)
+ROUND = Round(rate=0.5, epochs=2, lr=1e-3)
+STAGE = Stage(
+    id="ab" * 8,
+    parent="cd" * 8,
+    schedule=(Round(rate=0.9, epochs=1, lr=1e-3), ROUND),
+    channels=(4, 2),
+    params=10,
+    macs=20,
+    size_bytes=40,
+    val_loss=0.5,
+    val_accuracy=0.75,
+    seconds=1.5,
+    executed_epochs=3,
+    sha256="0" * 64,
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recipe": Recipe(batch_size=64)},
+        {"recipe": Recipe(weight_decay=0.1)},
+        {"recipe": Recipe(importance="signed-gamma")},
+        {"recipe": Recipe(root_epochs=21)},
+        {"recipe": Recipe(root_lr=1e-2)},
+        {"seed": 1},
+        {"data_fingerprint": "beef"},
+        {"root": {"channels": [16, 33], "num_classes": 10}},
+        {"device_type": "cuda"},
+        {"precision": "bf16"},
+    ],
+)
+def test_everything_that_shapes_the_weights_is_in_the_id(change: dict[str, Any]) -> None:
+    other = replace(ORIGIN, **change)
+    assert other.stage_id(None, None) != ORIGIN.stage_id(None, None)
+    assert other.stage_id("parent", ROUND) != ORIGIN.stage_id("parent", ROUND)
+
+
+@pytest.mark.parametrize("change", [{"rate": 0.6}, {"epochs": 3}, {"lr": 2e-3}, {"replicate": 1}])
+def test_every_number_of_the_round_is_in_the_id(change: dict[str, Any]) -> None:
+    assert ORIGIN.stage_id("p", replace(ROUND, **change)) != ORIGIN.stage_id("p", ROUND)
+
+
+def test_the_parent_is_in_the_id() -> None:
+    assert len({ORIGIN.stage_id(parent, ROUND) for parent in ("p", "q", None)}) == 3
+
+
+def test_ids_are_the_same_in_every_process_and_version() -> None:
+    """If this fails, stages of earlier versions are no longer found: raise `FORMAT`."""
+    assert ORIGIN.stage_id(None, None) == "431ace38bdbbede5"
+    assert ORIGIN.stage_id("431ace38bdbbede5", ROUND) == "f3d58cae46f5cd6f"
+
+
+def test_seeds_fit_a_generator() -> None:
+    assert stage_seed("f" * 16) == 2**63 - 1
+    assert stage_seed("0" * 16) == 0
+
+
+def test_json_round_trip() -> None:
+    assert Stage.from_json(json.loads(json.dumps(STAGE.to_json()))) == STAGE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 0},
+        {"format": None},
+        {"schedule": [{"rate": 2.0, "epochs": 1, "lr": 0.1, "replicate": 0}]},
+        {"schedule": [{"speed": 2.0}]},
+        {"channels": None},
+        {"surplus": 1},
+        {"val_loss": float("nan")},
+    ],
+)
+def test_a_record_that_is_not_ours_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(StoreError):
+        Stage.from_json(STAGE.to_json() | change)
+
+
+def test_a_record_that_lacks_a_value_is_refused() -> None:
+    record = STAGE.to_json()
+    del record["params"]
+    with pytest.raises(StoreError, match="params"):
+        Stage.from_json(record)
+
+
+@pytest.mark.parametrize("metric", ["val_loss", "val_accuracy"])
+def test_a_non_finite_metric_is_no_stage(metric: str) -> None:
+    draft = {name: getattr(STAGE, name) for name in Draft.__dataclass_fields__}
+    with pytest.raises(NonFiniteError, match="nan"):
+        Draft(**(draft | {metric: float("nan")}))

@@ -1,0 +1,133 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pruning import Draft, Round, StageStore, StoreError
+
+ROUND = Round(rate=0.5, epochs=2, lr=1e-3)
+ROOT = Draft(
+    id="00" * 8,
+    parent=None,
+    schedule=(),
+    channels=(4, 2),
+    params=10,
+    macs=20,
+    size_bytes=40,
+    val_loss=0.5,
+    val_accuracy=0.75,
+    seconds=1.5,
+)
+CHILD = replace(ROOT, id="11" * 8, parent=ROOT.id, schedule=(ROUND,))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_committed_stage_is_found_by_id_and_by_place(folder: Path) -> None:
+    store = StageStore(folder)
+    root = store.commit(ROOT, b"root weights")
+    child = store.commit(CHILD, b"child weights")
+    for opened in (store, StageStore(folder)):
+        assert opened.child(None, None) == opened[ROOT.id] == root
+        assert opened.child(ROOT.id, ROUND) == opened[CHILD.id] == child
+        assert opened.child(CHILD.id, ROUND) is None
+        assert opened.weights(CHILD.id) == b"child weights"
+        assert len(opened) == 2
+
+
+def test_executed_epochs_count_what_was_accepted(folder: Path) -> None:
+    assert StageStore(folder).commit(ROOT, b"r").executed_epochs == 0
+    assert StageStore(folder).commit(CHILD, b"c").executed_epochs == 2
+    again = replace(CHILD, id="22" * 8, parent=CHILD.id, schedule=(ROUND, ROUND))
+    store = StageStore(folder)
+    assert store.commit(again, b"g").executed_epochs == 4
+    assert store.commit(CHILD, b"another draw").executed_epochs == 2
+    assert store.executed_epochs == 4
+
+
+def test_the_first_commit_under_an_id_is_the_truth(folder: Path) -> None:
+    store = StageStore(folder)
+    first = store.commit(ROOT, b"first")
+    before = contents(folder)
+    assert store.commit(replace(ROOT, val_accuracy=0.9), b"second") == first
+    assert contents(folder) == before
+
+
+def test_a_stage_committed_by_another_is_adopted(folder: Path) -> None:
+    reader, writer = StageStore(folder), StageStore(folder)
+    writer.commit(ROOT, b"r")
+    assert ROOT.id not in reader
+    assert reader.adopt(ROOT.id) == writer[ROOT.id]
+    assert ROOT.id in reader
+
+
+def test_what_was_not_completed_is_not_seen_and_is_cleared_away(folder: Path) -> None:
+    StageStore(folder).commit(ROOT, b"r")
+    whole = contents(folder)
+    torn = folder / f".unfinished-{CHILD.id}"
+    torn.mkdir()
+    (torn / "model.safetensors").write_bytes(b"half")
+    (folder / ROOT.id / ".unfinished-stage.json").write_bytes(b"{")
+    store = StageStore(folder)
+    assert len(store) == 1
+    store.remove_unfinished()
+    assert contents(folder) == whole
+    assert store.commit(CHILD, b"whole").id == CHILD.id
+
+
+def test_a_commit_over_an_unfinished_one_succeeds(folder: Path) -> None:
+    store = StageStore(folder)
+    torn = folder / f".unfinished-{ROOT.id}"
+    torn.mkdir()
+    (torn / "junk").write_bytes(b"junk")
+    store.commit(ROOT, b"r")
+    assert sorted(contents(folder)) == [
+        f"{ROOT.id}/model.safetensors",
+        f"{ROOT.id}/stage.json",
+    ]
+
+
+@pytest.mark.parametrize("damage", [b"roo", b"rooT", b"", None])
+def test_weights_that_are_not_what_was_committed_are_never_returned(
+    folder: Path, damage: bytes | None
+) -> None:
+    store = StageStore(folder)
+    store.commit(ROOT, b"root")
+    path = folder / ROOT.id / "model.safetensors"
+    path.unlink() if damage is None else path.write_bytes(damage)
+    with pytest.raises(StoreError, match=r"model\.safetensors"):
+        store.weights(ROOT.id)
+
+
+@pytest.mark.parametrize("record", [b"", b"{}", b"not json", b"\xff", b"[]"])
+def test_a_damaged_record_is_an_error(folder: Path, record: bytes) -> None:
+    StageStore(folder).commit(ROOT, b"root")
+    (folder / ROOT.id / "stage.json").write_bytes(record)
+    with pytest.raises(StoreError, match=r"stage\.json"):
+        StageStore(folder)
+
+
+def test_a_stage_under_another_name_is_an_error(folder: Path) -> None:
+    StageStore(folder).commit(ROOT, b"root")
+    (folder / ROOT.id).rename(folder / CHILD.id)
+    with pytest.raises(StoreError, match="describes the stage"):
+        StageStore(folder)
+
+
+def test_test_accuracy_is_kept(folder: Path) -> None:
+    store = StageStore(folder)
+    store.commit(ROOT, b"root")
+    assert store[ROOT.id].test_accuracy is None
+    store.set_test_accuracy(ROOT.id, 0.5)
+    for opened in (store, StageStore(folder)):
+        assert opened[ROOT.id].test_accuracy == 0.5
+        assert opened.weights(ROOT.id) == b"root"
+    record = json.loads((folder / ROOT.id / "stage.json").read_text())
+    assert record["test_accuracy"] == 0.5

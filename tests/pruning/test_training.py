@@ -1,0 +1,162 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from data import ImageData
+from pruning import (
+    Metrics,
+    NonFiniteError,
+    StudentArchitecture,
+    evaluate,
+    fine_tune,
+    new_optimizer,
+    slim,
+    train_epoch,
+)
+from pruning.training import _batches
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def slimmed_net(architecture: StudentArchitecture) -> tuple[torch.nn.Module, torch.nn.Module]:
+    torch.manual_seed(0)
+    wide = architecture.build(architecture.channels)
+    return wide, slim(wide, architecture, architecture.channels_at(0.5))
+
+
+def weights_of(net: torch.nn.Module) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in net.parameters()]
+
+
+def test_a_stale_optimizer_moves_no_weight_and_a_live_one_moves_all(
+    few_digits: ImageData, architecture: StudentArchitecture
+) -> None:
+    """The notebook builds its optimizer once, for the network that the first round replaces."""
+    wide, net = slimmed_net(architecture)
+    stale = new_optimizer(wide, lr=1e-3, weight_decay=0.01)
+    before = weights_of(net)
+    train_epoch(net, few_digits, stale, batch_size=32, generator=generator())
+    assert all(torch.equal(now, then) for now, then in zip(weights_of(net), before, strict=True))
+
+    fine_tune(
+        net,
+        few_digits,
+        epochs=1,
+        lr=1e-3,
+        batch_size=32,
+        weight_decay=0.01,
+        generator=generator(),
+    )
+    assert not any(
+        torch.equal(now, then) for now, then in zip(weights_of(net), before, strict=True)
+    )
+
+
+def test_training_lowers_the_loss(digits: ImageData, architecture: StudentArchitecture) -> None:
+    _, net = slimmed_net(architecture)
+    seen: list[Metrics] = []
+    fine_tune(
+        net,
+        digits,
+        epochs=3,
+        lr=3e-3,
+        batch_size=32,
+        weight_decay=0.01,
+        generator=generator(),
+        on_epoch=lambda _, metrics: seen.append(metrics),
+    )
+    assert len(seen) == 3
+    assert seen[2].loss < 0.7 * seen[0].loss
+    assert evaluate(net, digits.validation, digits.image_size).accuracy > 0.5
+
+
+@pytest.mark.parametrize("count", [2, 31, 32, 33, 64, 65, 97])
+def test_every_image_is_used_once_an_epoch_and_none_is_alone(count: int) -> None:
+    batches = list(_batches(count, 32, generator()))
+    assert sorted(torch.cat(batches).tolist()) == list(range(count))
+    assert all(2 <= len(batch) <= 33 for batch in batches)
+
+
+def test_a_last_image_alone_does_not_break_batch_norm(
+    few_digits: ImageData, architecture: StudentArchitecture
+) -> None:
+    """At 16 pixels the last blocks see one pixel; one image would be one value a channel."""
+    assert len(few_digits.train) % 32 == 1
+    _, net = slimmed_net(architecture)
+    optimizer = new_optimizer(net, lr=1e-3, weight_decay=0.0)
+    metrics = train_epoch(net, few_digits, optimizer, batch_size=32, generator=generator())
+    assert metrics.loss > 0
+
+
+def test_evaluation_is_the_mean_over_single_images(
+    digits: ImageData, architecture: StudentArchitecture
+) -> None:
+    _, net = slimmed_net(architecture)
+    net.eval()
+    split = digits.validation
+    losses, hits = [], []
+    with torch.no_grad():
+        for index in range(len(split)):
+            start = int(split.offsets[index])
+            pixels = split.pixels[start : start + 16 * 16].view(1, 16, 16, 3)
+            logits = net(pixels.permute(0, 3, 1, 2) / 255)
+            losses.append(F.cross_entropy(logits, split.labels[index : index + 1]).item())
+            hits.append(logits.argmax().item() == split.labels[index].item())
+    metrics = evaluate(net, split, digits.image_size)
+    assert metrics.loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+    assert metrics.accuracy == sum(hits) / len(hits)
+
+
+def test_divergence_is_an_error(few_digits: ImageData, architecture: StudentArchitecture) -> None:
+    _, net = slimmed_net(architecture)
+    with pytest.raises(NonFiniteError, match="loss nan"):
+        fine_tune(
+            net,
+            few_digits,
+            epochs=3,
+            lr=1e30,
+            batch_size=32,
+            weight_decay=0.0,
+            generator=generator(),
+        )
+
+
+def test_the_generator_alone_decides_the_result(
+    few_digits: ImageData, architecture: StudentArchitecture
+) -> None:
+    def trained(seed: int, noise: int) -> list[torch.Tensor]:
+        _, net = slimmed_net(architecture)
+        torch.manual_seed(noise)
+        fine_tune(
+            net,
+            few_digits,
+            epochs=1,
+            lr=1e-3,
+            batch_size=32,
+            weight_decay=0.01,
+            generator=generator(seed),
+        )
+        return weights_of(net)
+
+    first, same, other = trained(1, 10), trained(1, 11), trained(2, 10)
+    assert all(torch.equal(a, b) for a, b in zip(first, same, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_no_epochs_leave_the_network_as_it_is(
+    few_digits: ImageData, architecture: StudentArchitecture
+) -> None:
+    _, net = slimmed_net(architecture)
+    before = weights_of(net)
+    fine_tune(
+        net,
+        few_digits,
+        epochs=0,
+        lr=1.0,
+        batch_size=32,
+        weight_decay=0.1,
+        generator=generator(),
+    )
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(net), before, strict=True))
