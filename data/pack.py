@@ -53,7 +53,11 @@ def write_pack(folder: Path, contents: Contents, progress: Progress | None) -> N
 
 
 def read_pack(folder: Path) -> Pack | None:
-    """Maps a pack into memory; None where it is missing, damaged, short or of another format."""
+    """Maps a pack into memory; None where it is missing, damaged, short or of another format.
+
+    An index is held to its digest; of the pixels only the number is, since reading them all would
+    cost more than mapping them saves.
+    """
     try:
         about = json.loads((folder / "pack.json").read_bytes())
         if about["format"] != FORMAT:

@@ -107,6 +107,17 @@ def test_a_damaged_pack_is_built_again(food: Path, cache: Path, name: str, how: 
     assert torch.equal(data.train.pixels, before)
 
 
+def test_one_flipped_bit_of_an_index_is_noticed(food: Path, cache: Path) -> None:
+    open_counted(food)
+    (pack,) = packs(cache)
+    content = bytearray((pack / "train.npy").read_bytes())
+    content[-8] ^= 1
+    (pack / "train.npy").write_bytes(content)
+    data, calls = open_counted(food)
+    assert len(calls) == 6
+    assert data.train.labels.tolist() == [0, 0, 2]
+
+
 def test_a_pack_of_another_format_is_built_again(food: Path, cache: Path) -> None:
     open_counted(food)
     (pack,) = packs(cache)

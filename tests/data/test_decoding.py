@@ -1,4 +1,5 @@
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,5 +162,7 @@ def test_only_a_few_images_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("data.decoding.decode_image", noted)
     images = decode_images(tmp_path, names)
     next(images)
+    # Long enough for the threads to decode all that they were given.
+    time.sleep(0.2)
     images.close()
     assert 1 <= len(decoded) <= 5

@@ -63,6 +63,7 @@ def torchvision_train(image: Image.Image, drawn: CropParameters, at: int, size: 
     return np.asarray(tv.rotate(image, float(drawn.angle[at])))
 
 
+@settings(deadline=None)
 @given(length=st.integers(1, 9), before=st.integers(0, 60), after=st.integers(0, 60))
 def test_fold_is_numpys_symmetric_padding(length: int, before: int, after: int) -> None:
     expected = np.pad(np.arange(length), (before, after), mode="symmetric")
@@ -138,6 +139,7 @@ def test_rotation_is_pillows_on_every_pixel(size: int) -> None:
         np.testing.assert_array_equal(crops[at], np.asarray(expected))
 
 
+@settings(deadline=None)
 @given(st.floats(-180, 180, width=32))
 def test_no_angle_leaves_the_margin(angle: float) -> None:
     """Were a line too short, a pixel would be read from another image's line."""
