@@ -141,7 +141,6 @@ class Campaign:
         except ExhaustedError:
             self.exhausted = True
             return None
-        self.exhausted = False
         trial = self._ledger.add(schedule)
         self._rows[trial.number] = row
         return trial
@@ -149,6 +148,7 @@ class Campaign:
     def _settle(self, number: int) -> None:
         self._study.settle(self._rows.pop(number))
         del self._in_flight[number]
+        self.exhausted = False  # the stages that it left may have children to try
 
 
 def path(store: StageStore, schedule: Schedule) -> list[Stage]:

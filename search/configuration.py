@@ -18,8 +18,10 @@ _CHANGEABLE = frozenset(
 _NAMED_SETS = ("digits", "fashion-mnist")
 
 
-def _optional(metavar: str, default: str) -> Any:
-    return arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+def _flag(metavar: str, text: str, *, default: str | None = None) -> Any:
+    """Help of a flag; `default` says what None stands for."""
+    shown = None if default is None else f"(default: {default})"
+    return arg(metavar=metavar, help=text, help_behavior_hint=shown)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,45 +34,87 @@ class SearchConfig:
     stages/ their weights. Interrupt it at any time; --resume goes on where it stopped.
     """
 
-    data: str = "digits"
-    """Images: `digits` (embedded), `fashion-mnist`, or a folder with training/, validation/ and
-    testing/, each with files named {class}_{index}.jpg or with one folder a class."""
-    data_root: Annotated[Path | None, _optional("DIR", "a cache folder")] = None
-    """Where fashion-mnist's idx files lie, or are downloaded to."""
-    image_size: Annotated[int | None, _optional("N", "32, or 256 for a folder")] = None
-    """Side of the crops that the network sees, at least 16 pixels."""
-    batch_size: int = 32
-    """Images a training step."""
-    root_epochs: int = 20
-    """Epochs for which the unpruned network is trained."""
-    gpus: Annotated[int | None, _optional("N", "all that are visible")] = None
-    """GPUs to use; 0 runs on the CPU. With --address, those that the cluster declares."""
-    trials_per_gpu: int = 1
-    """How many trials share a GPU."""
-    workers: Annotated[int | None, _optional("N", "one a core")] = None
-    """How many trials run at once on the CPU."""
-    trials: int = 150
-    """Schedules to try, over all runs of the search."""
-    rates: tuple[float, ...] = (0.5, 0.7, 0.85, 0.95)
-    """Choices of a round's rate: the share of the present width that is kept."""
-    epochs: tuple[int, ...] = (1, 2, 4)
-    """Choices of a round's fine-tuning epochs."""
-    lrs: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
-    """Choices of a round's learning rate."""
-    max_rounds: int = 8
-    """Rounds that a schedule may have."""
-    sampler: SamplerName = "stage-tree"
-    """What proposes schedules: `stage-tree` extends a stage on the front by a round; the
-    others are Optuna's and propose whole schedules."""
-    out: Annotated[Path | None, _optional("DIR", "results/<data>")] = None
-    """Folder of a new search."""
-    resume: Annotated[Path | None, _optional("DIR", "start a new search")] = None
-    """Folder of a search to go on with. Its settings are kept; --trials, --gpus, --workers,
-    --trials-per-gpu, --address, --data and --data-root may be given anew."""
-    address: Annotated[str | None, _optional("A", "a private Ray")] = None
-    """Ray cluster to join: `auto`, or host:port."""
-    seed: int = 0
-    """Of everything that is drawn at random."""
+    data: Annotated[
+        str,
+        _flag(
+            "digits|fashion-mnist|DIR",
+            "Images: scikit-learn's digits, Fashion-MNIST, or a folder with training/, "
+            "validation/ and testing/, each with files named {class}_{index}.jpg or with one "
+            "folder a class.",
+        ),
+    ] = "digits"
+    data_root: Annotated[
+        Path | None,
+        _flag(
+            "DIR",
+            "Where fashion-mnist's idx files lie, or are downloaded to.",
+            default="a cache folder",
+        ),
+    ] = None
+    image_size: Annotated[
+        int | None,
+        _flag(
+            "N",
+            "Side of the crops that the network sees, at least 16 pixels.",
+            default="32, or 256 for a folder",
+        ),
+    ] = None
+    batch_size: Annotated[int, _flag("N", "Images a training step.")] = 32
+    root_epochs: Annotated[
+        int, _flag("N", "Epochs for which the network is trained before it is pruned.")
+    ] = 20
+    gpus: Annotated[
+        int | None,
+        _flag(
+            "N",
+            "GPUs to use; 0 runs on the CPU. With --address, of those that the cluster declares.",
+            default="all that are visible",
+        ),
+    ] = None
+    trials_per_gpu: Annotated[int, _flag("K", "How many trials share a GPU.")] = 1
+    workers: Annotated[
+        int | None, _flag("N", "How many trials run at once on the CPU.", default="one a core")
+    ] = None
+    trials: Annotated[int, _flag("N", "Schedules to try, over all runs of the search.")] = 150
+    rates: Annotated[
+        tuple[float, ...],
+        _flag("RATE", "Choices of a round's rate: the share of the present width that is kept."),
+    ] = (0.5, 0.7, 0.85, 0.95)
+    epochs: Annotated[tuple[int, ...], _flag("N", "Choices of a round's fine-tuning epochs.")] = (
+        1,
+        2,
+        4,
+    )
+    lrs: Annotated[tuple[float, ...], _flag("LR", "Choices of a round's learning rate.")] = (
+        3e-4,
+        1e-3,
+        3e-3,
+    )
+    max_rounds: Annotated[int, _flag("R", "Rounds that a schedule may have.")] = 8
+    sampler: Annotated[
+        SamplerName,
+        arg(
+            help="What proposes schedules: stage-tree adds a round to a network on the front; the "
+            "others are Optuna's and propose whole schedules."
+        ),
+    ] = "stage-tree"
+    out: Annotated[
+        Path | None, _flag("DIR", "Folder of a new search.", default="results/<data>")
+    ] = None
+    resume: Annotated[
+        Path | None,
+        _flag(
+            "DIR",
+            "Folder of a search to go on with. It keeps its settings; --trials, --gpus, "
+            "--workers, --trials-per-gpu, --address, --data and --data-root may be given anew.",
+            default="start a new search",
+        ),
+    ] = None
+    address: Annotated[
+        str | None,
+        _flag("A", "Ray cluster to join: auto, or host:port.", default="a private Ray"),
+    ] = None
+    seed: Annotated[int, _flag("N", "Of everything that is drawn at random.")] = 0
 
     def __post_init__(self) -> None:
         for flag, value, rule, holds in self._rules():

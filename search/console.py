@@ -19,8 +19,9 @@ class Console:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stdout if stream is None else stream
         self._live = self._stream.isatty()
+        self._interval = _LIVE_SECONDS if self._live else _PLAIN_SECONDS
         self._shown = ""
-        self._due = 0.0
+        self._due = time.monotonic() + self._interval
 
     def line(self, text: str) -> None:
         """Write a line that stays."""
@@ -33,7 +34,7 @@ class Console:
 
     def status(self, text: str) -> None:
         """Show where things stand."""
-        self._due = time.monotonic() + (_LIVE_SECONDS if self._live else _PLAIN_SECONDS)
+        self._due = time.monotonic() + self._interval
         if not self._live:
             self._write(f"{text}\n")
             return

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from search.devices import Pool, make_pool, usable_cores
 from search.errors import RefusedError
 from search.store_actor import StoreActor
 
+_CONNECT_SECONDS = 5
 _OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
@@ -41,8 +43,11 @@ def worker_pool(config: SearchConfig) -> Iterator[Pool]:
 
 def _join(address: str) -> None:
     try:
+        host, colon, port = address.removeprefix("ray://").rpartition(":")
+        if colon:  # Ray itself would try for minutes
+            socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
         ray.init(address=address, **_OPTIONS)
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise RefusedError(
             f"There is no Ray cluster at --address {address}.\n"
             "Start one with `ray start --head`, or leave the flag out."

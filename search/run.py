@@ -11,8 +11,8 @@ import tyro
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import RefusedError
-from search.results_folder import ResultsFolder
 
+# Imports inside the functions below spare --help and refusals the seconds that torch and Ray take.
 _REFUSED, _INTERRUPTED = 2, 130
 
 
@@ -28,7 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = _parse(arguments)
         folder = config.folder
-        # Only now, so that --help and refusals do not wait for torch and Ray to be imported.
         from search.driver import run_search
 
         run_search(config, console)
@@ -39,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # let the farewell be read in peace
         console.close()
+        from search.results_folder import ResultsFolder
+
         if folder is not None and ResultsFolder(folder).is_search():
             console.line(f"Interrupted. Go on with: python search/run.py --resume {folder}")
         return _INTERRUPTED
@@ -51,7 +52,9 @@ def _parse(arguments: Sequence[str]) -> SearchConfig:
     first.add_argument("--resume", type=Path)
     resumed: Path | None = first.parse_known_args(arguments)[0].resume
     if resumed is None:
-        return tyro.cli(SearchConfig, args=arguments, description=SearchConfig.__doc__)
+        return tyro.cli(SearchConfig, args=arguments)
+    from search.results_folder import ResultsFolder
+
     kept = SearchConfig.from_json(ResultsFolder(resumed).read()["config"])
     config = tyro.cli(SearchConfig, args=arguments, default=kept)
     config.resumes(kept)

@@ -92,7 +92,7 @@ class _Known:
         params = [float(scale.root_params)]
         accuracies = [root_accuracy(study) or 0.0]
         for row in study.get_trials(deepcopy=False):
-            if "rounds" not in row.params:
+            if len(row.params) < len(space.sizes()):
                 continue  # a proposal that is being made, or came to nothing
             schedule = space.decode(row.params)
             self.asked.add(schedule)

@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import pytest
+
+from pruning import StageStore
+from search.ledger import Ledger
+from tests.search.landscape import SPACE
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StageStore:
+    return StageStore(tmp_path / "stages")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "study.db", SPACE)

@@ -1,0 +1,82 @@
+"""A search without training: stages whose accuracy is a formula."""
+
+import hashlib
+
+from models import student_channels
+from pruning import Draft, Round, Schedule, Stage, StageStore, StudentArchitecture, width_mult
+from search.campaign import Campaign
+from search.front import Scale
+from search.ledger import Ledger, Trial
+from search.samplers import make_sampler
+from search.space import SearchSpace
+
+ARCHITECTURE = StudentArchitecture(channels=student_channels(), num_classes=10)
+SPACE = SearchSpace(rates=(0.5, 0.7, 0.9), epochs=(1, 2), lrs=(1e-3, 3e-3), max_rounds=4)
+SCALE = Scale(
+    least_params=ARCHITECTURE.params(ARCHITECTURE.channels_at(0)),
+    root_params=ARCHITECTURE.params(ARCHITECTURE.channels),
+    chance=0.1,
+)
+
+
+def draft(schedule: Schedule, accuracy: float | None = None) -> Draft:
+    """A stage as training would make it, with an accuracy that grows with width and epochs."""
+
+    def name(rounds: Schedule) -> str:
+        return hashlib.sha256(repr(rounds).encode()).hexdigest()[:16]
+
+    width = width_mult(schedule)
+    channels = ARCHITECTURE.channels_at(width)
+    spent = sum(round_.epochs for round_ in schedule)
+    return Draft(
+        id=name(schedule),
+        parent=name(schedule[:-1]) if schedule else None,
+        schedule=schedule,
+        channels=channels,
+        params=ARCHITECTURE.params(channels),
+        macs=ARCHITECTURE.macs(channels, 32),
+        size_bytes=1,
+        val_loss=1.0,
+        val_accuracy=1 - 0.5 / (1 + 9 * width + 0.1 * spent) if accuracy is None else accuracy,
+        seconds=0.5,
+    )
+
+
+def grow(store: StageStore, schedule: Schedule) -> list[Stage]:
+    """Commit the stages of a schedule that are missing; returns those that were."""
+    prefixes = [schedule[:length] for length in range(len(schedule) + 1)]
+    return [
+        store.commit(made, b"weights") for made in map(draft, prefixes) if made.id not in store
+    ]
+
+
+def run_trial(campaign: Campaign, store: StageStore, trial: Trial) -> None:
+    """Run a trial to its end."""
+    for stage in grow(store, trial.schedule):
+        campaign.accept(stage.id)
+    campaign.complete(trial.number)
+
+
+def make_campaign(
+    store: StageStore,
+    ledger: Ledger,
+    *,
+    trials: int = 20,
+    sampler: str = "stage-tree",
+    ahead: int = 3,
+    space: SearchSpace = SPACE,
+) -> Campaign:
+    return Campaign(
+        ledger=ledger,
+        store=store,
+        space=space,
+        scale=SCALE,
+        new_sampler=lambda draw: make_sampler(sampler, space, SCALE, seed=0, draw=draw),  # type: ignore[arg-type]
+        trials=trials,
+        ahead=ahead,
+    )
+
+
+def rounds(*rates: float) -> Schedule:
+    """A schedule of one-epoch rounds."""
+    return tuple(Round(rate=rate, epochs=1, lr=1e-3) for rate in rates)

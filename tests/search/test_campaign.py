@@ -1,0 +1,152 @@
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from pruning import Round, StageStore
+from search.campaign import Campaign, front, hypervolume, path
+from search.ledger import Ledger
+from search.space import SearchSpace
+from tests.search.landscape import SCALE, SPACE, draft, grow, make_campaign, rounds, run_trial
+
+SAMPLERS = ["stage-tree", "tpe", "random"]
+
+
+def run_all(campaign: Campaign, store: StageStore) -> list[int]:
+    numbers = []
+    while (trial := campaign.next_trial()) is not None:
+        run_trial(campaign, store, trial)
+        numbers.append(trial.number)
+    return numbers
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_exactly_the_asked_trials_are_run(store: StageStore, ledger: Ledger, sampler: str) -> None:
+    campaign = make_campaign(store, ledger, trials=12, sampler=sampler)
+    assert run_all(campaign, store) == list(range(12))
+    assert campaign.finished
+    assert [trial.state for trial in ledger] == [TrialState.COMPLETE] * 12
+    for trial in ledger:
+        assert len(path(store, trial.schedule)) == len(trial.schedule) + 1
+
+
+def test_no_more_than_ahead_are_in_flight(store: StageStore, ledger: Ledger) -> None:
+    campaign = make_campaign(store, ledger, trials=10, ahead=3)
+    first, *_ = in_flight = [campaign.next_trial() for _ in range(3)]
+    assert None not in in_flight
+    assert campaign.next_trial() is None
+    assert not campaign.finished
+    assert first is not None
+    run_trial(campaign, store, first)
+    assert campaign.next_trial() is not None
+
+
+def test_unfinished_trials_are_handed_out_again_by_number(
+    tmp_path: Path, store: StageStore, ledger: Ledger
+) -> None:
+    campaign = make_campaign(store, ledger, trials=6)
+    before = [campaign.next_trial() for _ in range(3)]
+    assert before[1] is not None
+    run_trial(campaign, store, before[1])
+
+    again = Ledger(tmp_path / "study.db", SPACE)
+    resumed = make_campaign(StageStore(tmp_path / "stages"), again, trials=6)
+    assert [resumed.next_trial() for _ in range(2)] == [before[0], before[2]]
+    for trial in again.running():
+        run_trial(resumed, store, trial)
+    run_all(resumed, store)
+    assert [trial.number for trial in again] == list(range(6))
+    assert not again.running()
+
+
+def test_a_failed_trial_is_not_proposed_again(
+    tmp_path: Path, store: StageStore, ledger: Ledger
+) -> None:
+    space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=1)
+    campaign = make_campaign(store, ledger, trials=9, space=space)
+    failed = campaign.next_trial()
+    assert failed is not None
+    campaign.fail(failed.number, "loss nan")
+    other = campaign.next_trial()
+    assert other is not None
+    assert other.schedule != failed.schedule
+    campaign.fail(other.number, "loss nan")
+    assert campaign.next_trial() is None
+    assert campaign.finished
+    resumed = make_campaign(store, ledger, trials=9, space=space)
+    assert resumed.next_trial() is None
+    assert resumed.finished
+
+
+def test_exhaustion_waits_for_what_is_in_flight(store: StageStore, ledger: Ledger) -> None:
+    """A running trial may become a parent with children to try."""
+    space = SearchSpace(rates=(0.5,), epochs=(1,), lrs=(1e-3,), max_rounds=2)
+    campaign = make_campaign(store, ledger, trials=9, space=space)
+    first = campaign.next_trial()
+    assert first is not None
+    assert campaign.next_trial() is None
+    assert not campaign.finished
+    run_trial(campaign, store, first)
+    second = campaign.next_trial()
+    assert second is not None
+    assert second.schedule == rounds(0.5, 0.5)
+    run_trial(campaign, store, second)
+    assert campaign.next_trial() is None
+    assert campaign.finished
+
+
+def test_news_of_a_child_may_come_before_its_parents(
+    tmp_path: Path, store: StageStore, ledger: Ledger
+) -> None:
+    reader = StageStore(tmp_path / "stages")
+    campaign = make_campaign(reader, ledger)
+    *_, last = grow(store, rounds(0.5, 0.7))
+    stage, _ = campaign.accept(last.id)
+    assert stage == last
+    assert len(reader) == 3
+
+
+def test_accept_tells_whether_the_stage_is_on_the_front(store: StageStore, ledger: Ledger) -> None:
+    campaign = make_campaign(store, ledger)
+    store.commit(draft((), 0.9), b"")
+    good = store.commit(draft(rounds(0.5), 0.8), b"")
+    bad = store.commit(draft(rounds(0.7), 0.7), b"")
+    assert campaign.accept(good.id) == (good, True)
+    assert campaign.accept(bad.id) == (bad, False)
+
+
+def test_progress_counts(store: StageStore, ledger: Ledger) -> None:
+    campaign = make_campaign(store, ledger, trials=10)
+    one, two, three = (campaign.next_trial() for _ in range(3))
+    assert one is not None
+    assert two is not None
+    run_trial(campaign, store, one)
+    campaign.fail(two.number, "loss nan")
+    progress = campaign.progress()
+    assert (progress.trials, progress.asked_trials) == (2, 10)
+    assert (progress.running, progress.failed) == (1, 1)
+    assert progress.stages == len(store) == len(one.schedule) + 1
+    assert progress.executed_epochs == sum(round_.epochs for round_ in one.schedule)
+    assert progress.hypervolume == hypervolume(front(store), SCALE) > 0
+    assert three is not None
+
+
+def test_path_ends_where_a_stage_is_missing(store: StageStore) -> None:
+    assert path(store, rounds(0.5)) == []
+    grow(store, rounds(0.5, 0.5))
+    assert len(path(store, rounds(0.5, 0.5, 0.5))) == 3
+    assert len(path(store, rounds(0.7))) == 1
+
+
+def test_front_is_sorted_and_keeps_ties(store: StageStore) -> None:
+    for schedule, accuracy in (
+        (rounds(), 0.9),
+        (rounds(0.5), 0.8),
+        (rounds(0.7), 0.7),
+        (rounds(0.9), 0.85),
+        ((Round(rate=0.5, epochs=2, lr=1e-3),), 0.8),
+    ):
+        store.commit(draft(schedule, accuracy), b"")
+    members = front(store)
+    assert [stage.val_accuracy for stage in members] == [0.8, 0.8, 0.85, 0.9]
+    assert [stage.params for stage in members] == sorted(stage.params for stage in members)

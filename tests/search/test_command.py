@@ -1,0 +1,264 @@
+"""The command as people run it: a process of its own, real Ray, real SQLite, real images."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+from optuna.trial import TrialState
+from ray.cluster_utils import Cluster
+
+from data import DataSource, gather_center, open_data
+from models import StudentNet
+
+RUN = Path(__file__).parents[2] / "search" / "run.py"
+SMALL = ("--image-size", "16", "--root-epochs", "1", "--epochs", "1", "2", "--workers", "2")
+
+
+class Command:
+    """Runs the command in a folder of its own, with a cache of its own."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        self._environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(RUN), *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        output, errors = process.communicate(timeout=180)
+        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def command(tmp_path: Path, cache: Path) -> Command:
+    return Command(tmp_path, cache)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A finished search of five trials; look at it, but change nothing."""
+    command = Command(tmp_path_factory.mktemp("finished"), cache)
+    done = command(*SMALL, "--trials", "5")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "front: accuracy" in done.stdout
+    assert "Done: 5 trials (0 failed)" in done.stdout
+    return command.folder / "results" / "digits"
+
+
+def states(folder: Path) -> list[TrialState]:
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{folder / 'study.db'}")
+    return [trial.state for trial in study.trials]
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def wait_for_output(process: subprocess.Popen[str], beginning: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(beginning):
+            return
+    pytest.fail(f"the command ended without {beginning!r}")
+
+
+def test_the_results_folder_is_as_described(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names == {
+        ".lock",
+        "candidates.csv",
+        "pareto.csv",
+        "search.json",
+        "stages",
+        "study.db",
+    }
+    assert states(finished) == [TrialState.COMPLETE] * 5
+    candidates = pd.read_csv(finished / "candidates.csv")
+    assert {path.name for path in (finished / "stages").iterdir()} == set(candidates["stage"])
+    assert len(candidates) == 6
+    front = pd.read_csv(finished / "pareto.csv")
+    assert front["params"].is_monotonic_increasing
+    assert front["test_accuracy"].notna().all()
+    description = json.loads((finished / "search.json").read_text())
+    assert description["config"]["trials"] == 5
+    assert description["config"]["image_size"] == 16
+    assert description["hardware"]["workers"] == 2
+
+
+def test_rows_are_true(finished: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage's file in a network of its own has the numbers of its row."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    data = open_data(DataSource(data="digits", image_size=16))
+    front = pd.read_csv(finished / "pareto.csv").set_index("stage")
+    for row in pd.read_csv(finished / "candidates.csv").itertuples():
+        net = StudentNet(channels=json.loads(row.channels), num_classes=10).eval()
+        file = finished / "stages" / row.stage / "model.safetensors"
+        net.load_state_dict(safetensors.torch.load_file(file))
+        assert sum(parameter.numel() for parameter in net.parameters()) == row.params
+        claims = [(data.validation, row.val_accuracy)]
+        if row.on_front:
+            claims.append((data.test, front.loc[row.stage, "test_accuracy"]))
+        for split, accuracy in claims:
+            images = gather_center(split, torch.arange(len(split)), 16).permute(0, 3, 1, 2) / 255
+            with torch.no_grad():
+                hits = net(images).argmax(1) == split.labels
+            assert hits.double().mean().item() == pytest.approx(accuracy, abs=1e-9)
+
+
+def test_a_finished_search_can_be_made_longer(
+    finished: Path, command: Command, tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved elsewhere"
+    moved.mkdir()
+    for name, content in snapshot(finished).items():
+        target = moved / Path(name).relative_to(finished)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    (moved / "candidates.csv").unlink()
+    done = command("--resume", str(moved), "--trials", "7")
+    assert done.returncode == 0, done.stderr
+    assert states(moved) == [TrialState.COMPLETE] * 7
+    before = pd.read_csv(finished / "candidates.csv").set_index("stage")
+    after = pd.read_csv(moved / "candidates.csv").set_index("stage")
+    assert len(after) == 8
+    kept = ["trial", "params", "val_accuracy", "executed_epochs"]
+    pd.testing.assert_frame_equal(after.loc[before.index, kept], before[kept])
+
+
+def test_resuming_a_finished_search_only_derives_the_tables(
+    finished: Path, command: Command
+) -> None:
+    tables = {name: (finished / name).read_bytes() for name in ("pareto.csv", "candidates.csv")}
+    done = command("--resume", str(finished))
+    assert done.returncode == 0, done.stderr
+    assert {name: (finished / name).read_bytes() for name in tables} == tables
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_an_interrupted_search_is_finished_with_exactly_n_trials(
+    command: Command, sampler: str
+) -> None:
+    process = command.start(
+        *SMALL, "--trials", "4", "--max-rounds", "2", "--sampler", sampler, "--out", "out"
+    )
+    wait_for_output(process, "front:")
+    os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the whole group
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "python search/run.py --resume out" in output
+    assert errors == ""
+
+    done = command("--resume", "out")
+    assert done.returncode == 0, done.stderr
+    assert states(command.folder / "out") == [TrialState.COMPLETE] * 4
+    assert len(pd.read_csv(command.folder / "out" / "pareto.csv")) >= 1
+
+
+def test_a_killed_search_is_finished_with_exactly_n_trials(command: Command) -> None:
+    process = command.start(*SMALL, "--trials", "6", "--out", "out")
+    wait_for_output(process, "front:")
+    time.sleep(1)
+    process.kill()
+    process.communicate()
+    done = command("--resume", "out")
+    assert done.returncode == 0, done.stderr
+    folder = command.folder / "out"
+    assert states(folder) == [TrialState.COMPLETE] * 6
+    table = pd.read_csv(folder / "candidates.csv")
+    assert len(table) == 7
+    assert sorted(table["trial"]) == [0, 0, 1, 2, 3, 4, 5]
+
+
+@pytest.fixture
+def four_declared_gpus() -> Iterator[str]:
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 4}, shutdown_at_exit=False
+    )
+    yield cluster.address
+    cluster.shutdown()
+
+
+def test_trials_are_distributed_over_a_clusters_gpus(
+    command: Command, four_declared_gpus: str
+) -> None:
+    """Ray hands out what a cluster declares, whether this machine has such a card or not."""
+    refused = command(*SMALL, "--address", four_declared_gpus, "--gpus", "5")
+    assert refused.returncode == 2
+    assert "--gpus 5 was asked for, but there are 4" in refused.stderr
+    done = command(
+        *SMALL, "--address", four_declared_gpus, "--gpus", "1", "--trials-per-gpu", "2",
+        "--trials", "4", "--out", "out",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert states(command.folder / "out") == [TrialState.COMPLETE] * 4
+    hardware = json.loads((command.folder / "out" / "search.json").read_text())["hardware"]
+    assert (hardware["gpus"], hardware["workers"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--resume", "nowhere"], "holds no search"),
+        (["--rates", "1.5"], "--rates"),
+        (["--trials", "0"], "--trials"),
+        (["--image-size", "8"], "--image-size"),
+        (["--gpus", "99"], "there are"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--address", "127.0.0.1:1"], "no Ray cluster"),
+    ],
+)
+def test_refusals_are_short_and_change_nothing(
+    command: Command, arguments: list[str], message: str
+) -> None:
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert done.stdout == ""
+    assert list(command.folder.iterdir()) == []
+
+
+def test_refusals_leave_a_search_as_it_is(command: Command, finished: Path) -> None:
+    before = snapshot(finished)
+    for arguments in (
+        ["--out", str(finished)],
+        ["--resume", str(finished), "--seed", "1"],
+        ["--resume", str(finished), "--data", "nowhere"],
+        ["--resume", str(finished), "--gpus", "99"],
+    ):
+        done = command(*arguments)
+        assert done.returncode == 2, done.stderr
+        assert len(done.stderr.splitlines()) <= 2
+    assert snapshot(finished) == before
+
+
+def test_help_shows_every_flag(command: Command) -> None:
+    done = command("--help")
+    assert done.returncode == 0
+    for flag in ("--data", "--trials-per-gpu", "--sampler", "--resume", "--address", "--seed"):
+        assert flag in done.stdout

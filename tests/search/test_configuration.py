@@ -1,0 +1,101 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.configuration import SearchConfig
+from search.errors import RefusedError
+
+
+@pytest.mark.parametrize(
+    ("change", "flag"),
+    [
+        ({"image_size": 15}, "--image-size"),
+        ({"batch_size": 1}, "--batch-size"),
+        ({"root_epochs": -1}, "--root-epochs"),
+        ({"gpus": -1}, "--gpus"),
+        ({"trials_per_gpu": 0}, "--trials-per-gpu"),
+        ({"workers": 0}, "--workers"),
+        ({"trials": 0}, "--trials"),
+        ({"max_rounds": 0}, "--max-rounds"),
+        ({"seed": -1}, "--seed"),
+        ({"rates": ()}, "--rates"),
+        ({"rates": (0.5, 0.5)}, "--rates"),
+        ({"rates": (0.0, 0.5)}, "--rates"),
+        ({"rates": (1.1,)}, "--rates"),
+        ({"rates": (float("nan"),)}, "--rates"),
+        ({"epochs": (-1,)}, "--epochs"),
+        ({"lrs": (0.0,)}, "--lrs"),
+        ({"lrs": (float("inf"),)}, "--lrs"),
+        ({"rates": (0.5, 1.0), "epochs": (0, 1)}, "--epochs"),
+    ],
+)
+def test_numbers_outside_their_range_are_refused(change: dict[str, Any], flag: str) -> None:
+    with pytest.raises(RefusedError, match=flag) as caught:
+        SearchConfig(**change)
+    assert len(str(caught.value).splitlines()) <= 2
+
+
+def test_json_round_trip() -> None:
+    config = SearchConfig(data_root=Path("/somewhere"), rates=(0.5,), trials=3)
+    assert SearchConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_a_resolved_configuration_does_not_depend_on_the_present_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = SearchConfig(data="food-11", data_root=Path("sets"), out=Path("out"))
+    kept = config.resolved(image_size=64)
+    assert kept.data == str(tmp_path / "food-11")
+    assert kept.data_root == tmp_path / "sets"
+    assert kept.image_size == 64
+    assert kept.out is None
+    assert SearchConfig().resolved(image_size=32).data == "digits"
+
+
+def test_the_default_folder_is_named_for_the_data() -> None:
+    assert SearchConfig().folder == Path("results/digits")
+    assert SearchConfig(data="/images/food-11/").folder == Path("results/food-11")
+    assert SearchConfig(out=Path("here")).folder == Path("here")
+    assert SearchConfig(resume=Path("there")).folder == Path("there")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trials": 7},
+        {"gpus": 0},
+        {"workers": 3},
+        {"trials_per_gpu": 2},
+        {"address": "auto"},
+        {"data_root": Path("/elsewhere")},
+        {"data": "/elsewhere/food-11"},
+    ],
+)
+def test_what_may_change_on_resume(change: dict[str, Any]) -> None:
+    kept = SearchConfig()
+    replace(kept, resume=Path("here"), **change).resumes(kept)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rates": (0.5,)}, r"--rates 0.5 0.7 0.85 0.95, not 0.5"),
+        ({"epochs": (1,)}, "--epochs"),
+        ({"lrs": (1.0,)}, "--lrs"),
+        ({"max_rounds": 3}, "--max-rounds"),
+        ({"sampler": "tpe"}, "--sampler stage-tree, not tpe"),
+        ({"seed": 1}, "--seed"),
+        ({"image_size": 64}, "--image-size"),
+        ({"batch_size": 64}, "--batch-size"),
+        ({"root_epochs": 1}, "--root-epochs"),
+        ({"out": Path("elsewhere")}, "--out"),
+    ],
+)
+def test_what_may_not_change_on_resume(change: dict[str, Any], message: str) -> None:
+    kept = SearchConfig()
+    with pytest.raises(RefusedError, match=message):
+        replace(kept, resume=Path("here"), **change).resumes(kept)

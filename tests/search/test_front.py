@@ -1,0 +1,77 @@
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from search.front import Scale, on_front
+
+# Few distinct values, so that ties of one coordinate and of both are common.
+POINTS = st.lists(
+    st.tuples(st.integers(1, 6), st.sampled_from([0.0, 0.25, 0.5, 1.0])), min_size=0, max_size=12
+)
+SCALE = Scale(least_params=10, root_params=1000, chance=0.1)
+
+
+def split(points: list[tuple[int, float]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    return np.array([p for p, _ in points], np.int64), np.array([a for _, a in points], float)
+
+
+@given(points=POINTS)
+def test_on_front_is_the_definition(points: list[tuple[int, float]]) -> None:
+    def dominates(one: tuple[int, float], other: tuple[int, float]) -> bool:
+        return one[0] <= other[0] and one[1] >= other[1] and one != other
+
+    expected = [not any(dominates(one, other) for one in points) for other in points]
+    assert on_front(*split(points)).tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float32, np.float64])
+def test_on_front_takes_any_number_type(dtype: type) -> None:
+    params = np.array([3, 1, 2, 1], dtype)
+    accuracy = np.array([3, 1, 1, 1], dtype)
+    assert on_front(params, accuracy).tolist() == [True, True, False, True]
+
+
+def test_axes() -> None:
+    assert SCALE.x([10, 100, 1000]) == pytest.approx([0, 0.5, 1])
+    assert SCALE.y([0.1, 0.55, 1.0]) == pytest.approx([0, 0.5, 1])
+
+
+@given(points=st.lists(st.tuples(st.integers(10, 2000), st.floats(0, 1)), min_size=0, max_size=8))
+def test_hypervolume_is_the_area_of_the_union(points: list[tuple[int, float]]) -> None:
+    """Cut the unit square into cells at every coordinate; a cell counts if a point covers it."""
+    corners = [
+        (min(max(math.log(p / 10) / math.log(100), 0), 1), min(max((a - 0.1) / 0.9, 0), 1))
+        for p, a in points
+    ]
+    xs = sorted({0.0, 1.0, *(x for x, _ in corners)})
+    ys = sorted({0.0, 1.0, *(y for _, y in corners)})
+    area = sum(
+        (right - left) * (high - low)
+        for left, right in pairwise(xs)
+        for low, high in pairwise(ys)
+        if any(x <= left and y >= high for x, y in corners)
+    )
+    assert SCALE.hypervolume(*split(points)) == pytest.approx(area, abs=1e-12)
+
+
+def test_hypervolume_of_corner_cases() -> None:
+    assert SCALE.hypervolume([], []) == 0
+    assert SCALE.hypervolume([1000], [1.0]) == 0
+    assert SCALE.hypervolume([10], [1.0]) == 1
+    assert SCALE.hypervolume([10], [0.05]) == 0
+    assert SCALE.hypervolume([100, 100], [0.55, 0.55]) == pytest.approx(0.25)
+
+
+@given(points=POINTS)
+def test_only_the_front_counts(points: list[tuple[int, float]]) -> None:
+    params, accuracy = split(points)
+    mask = on_front(params, accuracy)
+    scale = Scale(least_params=1, root_params=6, chance=0)
+    assert scale.hypervolume(params, accuracy) == pytest.approx(
+        scale.hypervolume(params[mask], accuracy[mask])
+    )

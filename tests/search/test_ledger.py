@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from pruning import Round
+from search.ledger import FAILURE_REASON, Ledger
+from tests.search.landscape import SPACE, rounds
+
+SCHEDULE = (Round(rate=0.9, epochs=2, lr=3e-3), Round(rate=0.5, epochs=1, lr=1e-3))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "study.db"
+
+
+def test_a_proposal_is_whole_on_disk_at_once(path: Path) -> None:
+    Ledger(path, SPACE).add(SCHEDULE)
+    (trial,) = Ledger(path, SPACE)
+    assert (trial.number, trial.schedule, trial.state) == (0, SCHEDULE, TrialState.RUNNING)
+
+
+def test_endings_are_kept(path: Path) -> None:
+    ledger = Ledger(path, SPACE)
+    for schedule in (rounds(0.5), rounds(0.7), rounds(0.9)):
+        ledger.add(schedule)
+    ledger.complete(1, val_accuracy=0.75, params=1234)
+    ledger.fail(2, "loss nan")
+    for opened in (ledger, Ledger(path, SPACE)):
+        assert [trial.state for trial in opened] == [
+            TrialState.RUNNING,
+            TrialState.COMPLETE,
+            TrialState.FAIL,
+        ]
+        assert [trial.number for trial in opened.running()] == [0]
+        assert [trial.failed for trial in opened] == [False, False, True]
+        assert len(opened) == 3
+
+
+def test_any_optuna_tool_reads_it(path: Path) -> None:
+    ledger = Ledger(path, SPACE)
+    ledger.add(SCHEDULE)
+    ledger.add(SCHEDULE)
+    ledger.complete(0, val_accuracy=0.75, params=1234)
+    ledger.fail(1, "loss nan")
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
+    complete, failed = study.trials
+    assert complete.params == {
+        "rounds": 2,
+        "rate_1": 0.9,
+        "epochs_1": 2,
+        "lr_1": 3e-3,
+        "rate_2": 0.5,
+        "epochs_2": 1,
+        "lr_2": 1e-3,
+    }
+    assert complete.values == [0.75, 1234.0]
+    assert failed.user_attrs[FAILURE_REASON] == "loss nan"
+    assert study.directions == [
+        optuna.study.StudyDirection.MAXIMIZE,
+        optuna.study.StudyDirection.MINIMIZE,
+    ]
+    assert study.metric_names == ["val_accuracy", "params"]
+
+
+def test_telling_twice_changes_nothing(path: Path) -> None:
+    ledger = Ledger(path, SPACE)
+    ledger.add(SCHEDULE)
+    ledger.complete(0, val_accuracy=0.75, params=1234)
+    ledger.complete(0, val_accuracy=0.25, params=1)
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
+    assert study.trials[0].values == [0.75, 1234.0]

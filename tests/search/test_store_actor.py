@@ -1,0 +1,52 @@
+"""The store actor as a plain object; with Ray it runs in tests/search/test_command.py."""
+
+from pathlib import Path
+
+import pytest
+
+from pruning import StageStore
+from search.store_actor import Activity, StoreActor
+from tests.search.landscape import draft, rounds
+
+(ROUND,) = rounds(0.5)
+
+
+@pytest.fixture
+def actor(tmp_path: Path) -> StoreActor:
+    return StoreActor(tmp_path / "stages")
+
+
+def test_a_missing_stage_is_trained_by_one_trial(actor: StoreActor) -> None:
+    assert actor.request(0, None, None) == "train"
+    assert actor.request(1, None, None) == "wait"
+    assert actor.request(0, None, None) == "train"  # its worker died, and it asks again
+    root = actor.commit(0, draft(()), b"weights")
+    assert actor.request(1, None, None) == root
+    assert actor.weights(root.id) == b"weights"
+
+
+def test_different_rounds_are_claimed_apart(actor: StoreActor) -> None:
+    root = actor.commit(0, draft(()), b"weights")
+    assert actor.request(1, root.id, ROUND) == "train"
+    assert actor.request(2, root.id, rounds(0.7)[0]) == "train"
+
+
+def test_the_claims_of_a_trial_that_ended_are_free(actor: StoreActor) -> None:
+    assert actor.request(0, None, None) == "train"
+    actor.release(0)
+    assert actor.request(1, None, None) == "train"
+
+
+def test_activities_last_until_the_commit(actor: StoreActor) -> None:
+    actor.report(0, Activity(round=0, epoch=1, epochs=5))
+    assert actor.activities() == {0: Activity(round=0, epoch=1, epochs=5)}
+    actor.commit(0, draft(()), b"weights")
+    assert actor.activities() == {}
+
+
+def test_it_clears_away_what_a_killed_writer_left(tmp_path: Path) -> None:
+    folder = tmp_path / "stages"
+    StageStore(folder).commit(draft(()), b"weights")
+    (folder / ".unfinished-abc").mkdir()
+    StoreActor(folder)
+    assert len(list(folder.iterdir())) == 1
