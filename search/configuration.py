@@ -78,14 +78,18 @@ class SearchConfig:
     trials: Annotated[int, _flag("N", "Schedules to try, over all runs of the search.")] = 150
     rates: Annotated[
         tuple[float, ...],
-        _flag("RATE", "Choices of a round's rate: the share of the present width that is kept."),
+        _flag(
+            "RATE ...", "Choices of a round's rate: the share of the present width that is kept."
+        ),
     ] = (0.5, 0.7, 0.85, 0.95)
-    epochs: Annotated[tuple[int, ...], _flag("N", "Choices of a round's fine-tuning epochs.")] = (
+    epochs: Annotated[
+        tuple[int, ...], _flag("N ...", "Choices of a round's fine-tuning epochs.")
+    ] = (
         1,
         2,
         4,
     )
-    lrs: Annotated[tuple[float, ...], _flag("LR", "Choices of a round's learning rate.")] = (
+    lrs: Annotated[tuple[float, ...], _flag("LR ...", "Choices of a round's learning rate.")] = (
         3e-4,
         1e-3,
         3e-3,
