@@ -1,6 +1,8 @@
 """The pruning core: rounds, channel surgery, fine-tuning, stages and their store."""
 
+from pruning.checkpoint import Checkpoint, read_checkpoint
 from pruning.errors import (
+    CheckpointError,
     InvalidRoundError,
     NonFiniteError,
     PruningError,
@@ -22,6 +24,8 @@ __all__ = [
     "SCORES",
     "Architecture",
     "ChannelGroup",
+    "Checkpoint",
+    "CheckpointError",
     "Draft",
     "Importance",
     "InvalidRoundError",
@@ -42,6 +46,7 @@ __all__ = [
     "fine_tune",
     "keep_channels",
     "new_optimizer",
+    "read_checkpoint",
     "slim",
     "train_epoch",
     "transplant",

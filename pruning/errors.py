@@ -19,3 +19,7 @@ class NonFiniteError(PruningError, ArithmeticError):
 
 class StoreError(PruningError, RuntimeError):
     """A stage on disk is missing, damaged or of another format."""
+
+
+class CheckpointError(PruningError, ValueError):
+    """A file that does not hold the weights of a StudentNet, or cannot be read safely."""
