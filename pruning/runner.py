@@ -56,7 +56,7 @@ class RoundRunner:
         else:
             net.load_state_dict(self.checkpoint)
             epochs = 0
-        self._train(net, stage_id, epochs, recipe.root_lr, on_epoch)
+        self._train(net, stage_id, epochs, recipe.root_lr, on_epoch, decay=True)
         return self._stage(net, stage_id, None, (), start)
 
     def child(
@@ -97,7 +97,14 @@ class RoundRunner:
         return evaluate(self._placed(net), self.data.test, self.data.image_size).accuracy
 
     def _train(
-        self, net: nn.Module, stage_id: str, epochs: int, lr: float, on_epoch: OnEpoch | None
+        self,
+        net: nn.Module,
+        stage_id: str,
+        epochs: int,
+        lr: float,
+        on_epoch: OnEpoch | None,
+        *,
+        decay: bool = False,
     ) -> None:
         recipe = self.origin.recipe
         fine_tune(
@@ -108,6 +115,7 @@ class RoundRunner:
             batch_size=recipe.batch_size,
             weight_decay=recipe.weight_decay,
             generator=torch.Generator().manual_seed(stage_seed(stage_id)),
+            decay=decay,
             on_epoch=on_epoch,
         )
 

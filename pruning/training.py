@@ -44,9 +44,10 @@ def fine_tune(
     batch_size: int,
     weight_decay: float,
     generator: torch.Generator,
+    decay: bool = False,
     on_epoch: Callable[[int, Metrics], None] | None = None,
 ) -> None:
-    """Train `net` in place for some epochs at a constant learning rate.
+    """Train `net` in place for some epochs.
 
     Args:
         net: The network; on the device of `data`.
@@ -56,6 +57,7 @@ def fine_tune(
         batch_size: Images a step; the last step of an epoch may have fewer, never one.
         weight_decay: Decoupled weight decay.
         generator: On the CPU; the source of shuffling and augmentation.
+        decay: Whether the learning rate falls linearly to 0, from epoch to epoch, or stays.
         on_epoch: Called after each epoch with its index and its running training metrics.
 
     Raises:
@@ -63,6 +65,9 @@ def fine_tune(
     """
     optimizer = new_optimizer(net, lr=lr, weight_decay=weight_decay)
     for epoch in range(epochs):
+        if decay:
+            for group in optimizer.param_groups:
+                group["lr"] = lr * (1 - epoch / epochs)
         metrics = train_epoch(net, data, optimizer, batch_size=batch_size, generator=generator)
         if on_epoch is not None:
             on_epoch(epoch, metrics)

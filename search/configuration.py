@@ -62,7 +62,7 @@ class SearchConfig:
     batch_size: Annotated[int, _flag("N", "Images a training step.")] = 32
     root_epochs: Annotated[
         int, _flag("N", "Epochs for which the network is trained before it is pruned.")
-    ] = 20
+    ] = 40
     gpus: Annotated[
         int | None,
         _flag(

@@ -160,3 +160,28 @@ def test_no_epochs_leave_the_network_as_it_is(
         generator=generator(),
     )
     assert all(torch.equal(a, b) for a, b in zip(weights_of(net), before, strict=True))
+
+
+def test_a_falling_learning_rate_ends_near_zero(
+    few_digits: ImageData, architecture: StudentArchitecture
+) -> None:
+    """The last of many epochs hardly moves the weights if the rate falls, as it does if not."""
+
+    def last_move(*, decay: bool) -> float:
+        _, net = slimmed_net(architecture)
+        history: list[list[torch.Tensor]] = []
+        fine_tune(
+            net,
+            few_digits,
+            epochs=20,
+            lr=1e-3,
+            batch_size=32,
+            weight_decay=0.0,
+            generator=generator(),
+            decay=decay,
+            on_epoch=lambda *_: history.append(weights_of(net)),
+        )
+        moves = [(a - b).abs().sum() for a, b in zip(*history[-2:], strict=True)]
+        return float(torch.stack(moves).sum())
+
+    assert last_move(decay=True) < 0.2 * last_move(decay=False)
