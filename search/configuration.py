@@ -10,7 +10,7 @@ from tyro.conf import arg
 
 from search.errors import RefusedError
 
-SamplerName: TypeAlias = Literal["stage-tree", "tpe", "random"]
+SamplerName: TypeAlias = Literal["stage-tree", "tpe", "nsga2", "gp", "random"]
 
 _CHANGEABLE = frozenset(
     ("data", "data_root", "gpus", "workers", "trials_per_gpu", "trials", "address")

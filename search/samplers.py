@@ -1,12 +1,15 @@
 """The samplers that a search can be asked to use, by name."""
 
 import numpy as np
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from search.configuration import SamplerName
 from search.front import Scale
 from search.space import SearchSpace
 from search.stage_tree import StageTreeSampler
+from search.steady_nsga2 import SteadyNSGAIISampler
+
+_POPULATION = 20  # Optuna's default of 50 would be random for most of a search
 
 
 def make_sampler(
@@ -31,5 +34,9 @@ def make_sampler(
             return StageTreeSampler(space, scale, seed=derived)
         case "tpe":
             return TPESampler(seed=derived)
+        case "nsga2":
+            return SteadyNSGAIISampler(population_size=_POPULATION, seed=derived)
+        case "gp":
+            return GPSampler(seed=derived)
         case "random":
             return RandomSampler(seed=derived)

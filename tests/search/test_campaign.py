@@ -9,7 +9,7 @@ from search.ledger import Ledger
 from search.space import SearchSpace
 from tests.search.landscape import SCALE, SPACE, draft, grow, make_campaign, rounds, run_trial
 
-SAMPLERS = ["stage-tree", "tpe", "random"]
+SAMPLERS = ["stage-tree", "tpe", "nsga2", "gp", "random"]
 
 
 def run_all(campaign: Campaign, store: StageStore) -> list[int]:

@@ -11,6 +11,7 @@ from search.errors import ExhaustedError
 from search.sampler_study import SamplerStudy
 from search.samplers import make_sampler
 from search.space import SearchSpace
+from search.steady_nsga2 import SteadyNSGAIISampler
 from tests.search.landscape import SCALE, SPACE, draft, grow, rounds
 
 
@@ -58,7 +59,7 @@ def test_a_proposal_repels_until_it_is_settled() -> None:
     assert study._study.trials[row].state is TrialState.FAIL
 
 
-@pytest.mark.parametrize("name", ["stage-tree", "tpe", "random"])
+@pytest.mark.parametrize("name", ["stage-tree", "tpe", "nsga2", "gp", "random"])
 def test_proposals_depend_on_seed_and_number_alone(name: SamplerName) -> None:
     def draw(seed: int, number: int) -> Schedule:
         study = study_of(*(stage_of(rounds(*[0.5] * length)) for length in range(4)))
@@ -118,3 +119,29 @@ def test_the_tree_tries_everything_before_it_gives_up() -> None:
     for draw in (14, 15):
         with pytest.raises(ExhaustedError):
             study.propose(make_sampler("stage-tree", space, SCALE, seed=0, draw=draw))
+
+
+def test_a_prefix_becomes_a_parent_of_nsga2() -> None:
+    """A stage that a trial only passed is chosen by non-dominated sorting like any other."""
+    poor = [stage_of((one, other), 0.2) for one in SPACE.rounds() for other in SPACE.rounds()]
+    passed, last = stage_of(rounds(0.9, 0.9), 0.9), stage_of(rounds(0.9, 0.9, 0.9), 0.1)
+    study = study_of(passed, last, *poor)
+    sampler = make_sampler("nsga2", SPACE, SCALE, seed=0, draw=0)
+    assert isinstance(sampler, SteadyNSGAIISampler)
+    parents = sampler.get_parent_population(study._study, 1)
+    schedules = [SPACE.decode(row.params) for row in parents]
+    assert passed.schedule in schedules
+    assert last.schedule not in schedules
+
+
+def test_nsga2_breeds_only_when_there_is_a_population() -> None:
+    study = study_of()
+    sampler = make_sampler("nsga2", SPACE, SCALE, seed=0, draw=0)
+    assert isinstance(sampler, SteadyNSGAIISampler)
+    row = study._study.ask()
+    assert sampler.get_trial_generation(study._study, study._study.trials[row.number]) == 0
+    for one in SPACE.rounds():
+        for other in SPACE.rounds():
+            study.observe(stage_of((one, other), 0.5))
+    assert sampler.get_trial_generation(study._study, study._study.trials[row.number]) == 1
+    assert len(sampler.get_parent_population(study._study, 1)) == sampler.population_size
