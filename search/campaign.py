@@ -11,11 +11,14 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from pruning import Round, Schedule, Stage, StageStore
+from search.early_stop import far_behind
 from search.errors import ExhaustedError
 from search.front import Scale, on_front
 from search.ledger import Ledger, Trial
 from search.sampler_study import SamplerStudy
 from search.space import SearchSpace
+
+_MOST_REPEATS = 25  # proposals in a row that ask for nothing new, before a search gives up
 
 NewSampler = Callable[[int], BaseSampler]
 """Makes the sampler of one proposal, given the proposal's number."""
@@ -29,6 +32,7 @@ class Progress:
     asked_trials: int
     running: int
     failed: int
+    stopped: int
     stages: int
     front: int
     hypervolume: float
@@ -45,6 +49,8 @@ class Campaign:
         scale: Of the hypervolume.
         new_sampler: Makes the sampler of each proposal.
         trials: How many trials the ledger shall have in the end.
+        max_epochs: Fine-tuning epochs that may be executed over all runs; None is no limit.
+        early_stop: Whether trials end when a stage has fallen far behind.
         ahead: How many trials may be in flight at most. Few, so that every proposal is made
             with as much evidence as there can be.
     """
@@ -59,6 +65,8 @@ class Campaign:
         new_sampler: NewSampler,
         trials: int,
         ahead: int,
+        max_epochs: int | None = None,
+        early_stop: bool = True,
     ) -> None:
         self._ledger = ledger
         self._store = store
@@ -66,6 +74,10 @@ class Campaign:
         self._new_sampler = new_sampler
         self._asked_trials = trials
         self._ahead = ahead
+        self._max_epochs = max_epochs
+        self._early_stop = early_stop
+        self._least_epochs = min(space.epochs)
+        self._repeats = 0
         self._study = SamplerStudy(space)
         for stage in store:
             self._study.observe(stage)
@@ -77,23 +89,34 @@ class Campaign:
                 self._study.settle(self._rows.pop(trial.number))
         self._adopted = ledger.running()
         self._in_flight: dict[int, Trial] = {}
-        self.exhausted = False
+        self._exhausted = False
+        self.ended_by: str | None = None
+        """Why no more trials are handed out, other than that all were."""
 
     @property
     def finished(self) -> bool:
         """Whether no trial will be handed out any more; some may still be in flight."""
-        return not self._adopted and (
-            len(self._ledger) >= self._asked_trials or (self.exhausted and not self._in_flight)
+        return self.ended_by is not None or (
+            not self._adopted and len(self._ledger) >= self._asked_trials
         )
 
     def next_trial(self) -> Trial | None:
         """A trial to run, or None while enough are in flight or none is left."""
+        self._check_epochs()
         if self.finished or len(self._in_flight) >= self._ahead:
             return None
         trial = self._adopted.pop(0) if self._adopted else self._propose()
         if trial is not None:
             self._in_flight[trial.number] = trial
         return trial
+
+    def close(self, reason: str) -> None:
+        """Hand out no more trials, and let those in flight end after their present round."""
+        self.ended_by = self.ended_by or reason
+        for trial in self._adopted:
+            self._stop(trial, reason)
+            self._study.settle(self._rows.pop(trial.number))
+        self._adopted = []
 
     def accept(self, stage_id: str) -> tuple[Stage, bool]:
         """Take note of a stage that was committed, and of its ancestors.
@@ -109,10 +132,21 @@ class Campaign:
             self.accept(stage.parent)
         return stage, any(other.id == stage_id for other in front(self._store))
 
-    def complete(self, number: int) -> None:
-        """Record that all rounds of a trial are done."""
-        last = path(self._store, self._in_flight[number].schedule)[-1]
-        self._ledger.complete(number, val_accuracy=last.val_accuracy, params=last.params)
+    def ends_with(self, number: int, stage: Stage) -> bool:
+        """Whether a trial should end with a stage that it has just reached."""
+        if stage.schedule == self._in_flight[number].schedule:
+            return True
+        return self.ended_by is not None or (self._early_stop and self._far_behind(stage))
+
+    def end(self, number: int) -> None:
+        """Record that a trial has ended: complete, or stopped after one of its rounds."""
+        trial = self._in_flight[number]
+        last = path(self._store, trial.schedule)[-1:]
+        if last and last[0].schedule == trial.schedule:
+            (stage,) = last
+            self._ledger.complete(number, val_accuracy=stage.val_accuracy, params=stage.params)
+        else:
+            self._stop(trial, self.ended_by or "fell far behind networks of about its size")
         self._settle(number)
 
     def fail(self, number: int, reason: str) -> None:
@@ -129,26 +163,59 @@ class Campaign:
             asked_trials=self._asked_trials,
             running=len(self._in_flight),
             failed=states.count(TrialState.FAIL),
+            stopped=states.count(TrialState.PRUNED),
             stages=len(self._store),
             front=len(points),
             hypervolume=hypervolume(points, self._scale),
             executed_epochs=self._store.executed_epochs,
         )
 
+    def _stop(self, trial: Trial, reason: str) -> None:
+        reached = max(0, len(path(self._store, trial.schedule)) - 1)
+        self._ledger.stop(trial.number, reason, rounds_reached=reached)
+
+    def _check_epochs(self) -> None:
+        if self._max_epochs is None:
+            return
+        if self._store.executed_epochs + self._least_epochs > self._max_epochs:
+            self.close(f"the {self._max_epochs} epochs of --max-epochs are spent")
+
     def _propose(self) -> Trial | None:
+        if self._exhausted:
+            return None
         try:
             row, schedule = self._study.propose(self._new_sampler(len(self._ledger)))
         except ExhaustedError:
-            self.exhausted = True
+            self._exhausted = True
+            if not self._in_flight:
+                self.close("every schedule of the search space was tried")
             return None
+        self._count_repeats(schedule)
         trial = self._ledger.add(schedule)
         self._rows[trial.number] = row
         return trial
 
+    def _count_repeats(self, schedule: Schedule) -> None:
+        known = len(path(self._store, schedule)) > len(schedule)
+        asked = any(trial.schedule == schedule for trial in self._in_flight.values())
+        self._repeats = self._repeats + 1 if known or asked else 0
+        if self._repeats == _MOST_REPEATS:
+            self.close(f"the last {_MOST_REPEATS} proposals were repeats")
+
+    def _far_behind(self, stage: Stage) -> bool:
+        others = [other for other in self._store if other.id != stage.id]
+        return far_behind(
+            stage.params,
+            stage.val_accuracy,
+            [other.params for other in others],
+            [other.val_accuracy for other in others],
+            self._scale,
+        )
+
     def _settle(self, number: int) -> None:
         self._study.settle(self._rows.pop(number))
         del self._in_flight[number]
-        self.exhausted = False  # the stages that it left may have children to try
+        self._exhausted = False  # the stages that it left may have children to try
 
 
 def path(store: StageStore, schedule: Schedule) -> list[Stage]:

@@ -13,7 +13,17 @@ from search.errors import RefusedError
 SamplerName: TypeAlias = Literal["stage-tree", "tpe", "nsga2", "gp", "random"]
 
 _CHANGEABLE = frozenset(
-    ("data", "data_root", "gpus", "workers", "trials_per_gpu", "trials", "address")
+    (
+        "data",
+        "data_root",
+        "gpus",
+        "workers",
+        "trials_per_gpu",
+        "trials",
+        "max_epochs",
+        "max_hours",
+        "address",
+    )
 )
 _NAMED_SETS = ("digits", "fashion-mnist")
 
@@ -59,9 +69,17 @@ class SearchConfig:
             default="32, or 256 for a folder",
         ),
     ] = None
+    checkpoint: Annotated[
+        Path | None,
+        _flag(
+            "FILE",
+            "A trained StudentNet to prune, a state dict such as the notebook's.",
+            default="train one",
+        ),
+    ] = None
     batch_size: Annotated[int, _flag("N", "Images a training step.")] = 32
     root_epochs: Annotated[
-        int, _flag("N", "Epochs for which the network is trained before it is pruned.")
+        int, _flag("N", "Epochs for which the network is trained without --checkpoint.")
     ] = 40
     gpus: Annotated[
         int | None,
@@ -76,6 +94,25 @@ class SearchConfig:
         int | None, _flag("N", "How many trials run at once on the CPU.", default="one a core")
     ] = None
     trials: Annotated[int, _flag("N", "Schedules to try, over all runs of the search.")] = 150
+    max_epochs: Annotated[
+        int | None,
+        _flag(
+            "N",
+            "Fine-tuning epochs to execute over all runs; no round that would pass it is started.",
+            default="no limit",
+        ),
+    ] = None
+    max_hours: Annotated[
+        float | None,
+        _flag("H", "Hours over all runs, after which no round is started.", default="no limit"),
+    ] = None
+    early_stop: Annotated[
+        bool,
+        arg(
+            help="Stop a trial of several rounds when one has fallen far behind: below the lower "
+            "quartile of at least five networks of about its size, and dominated."
+        ),
+    ] = True
     rates: Annotated[
         tuple[float, ...],
         _flag(
@@ -109,8 +146,9 @@ class SearchConfig:
         Path | None,
         _flag(
             "DIR",
-            "Folder of a search to go on with. It keeps its settings; --trials, --gpus, "
-            "--workers, --trials-per-gpu, --address, --data and --data-root may be given anew.",
+            "Folder of a search to go on with. It keeps its settings; --trials, --max-epochs, "
+            "--max-hours, --gpus, --workers, --trials-per-gpu, --address, --data and --data-root "
+            "may be given anew.",
             default="start a new search",
         ),
     ] = None
@@ -134,6 +172,7 @@ class SearchConfig:
             ("trials-per-gpu", self.trials_per_gpu, 1),
             ("workers", self.workers, 1),
             ("trials", self.trials, 1),
+            ("max-epochs", self.max_epochs, 1),
             ("max-rounds", self.max_rounds, 1),
             ("seed", self.seed, 0),
         ]
@@ -150,6 +189,8 @@ class SearchConfig:
             shown = " ".join(map(str, values)) or "nothing"
             distinct = len(set(values)) == len(values) > 0
             rules.append((flag, shown, f"one or more distinct numbers {rule}", holds and distinct))
+        hours = self.max_hours
+        rules.append(("max-hours", hours, "above 0", hours is None or 0 < hours < math.inf))
         idle = 1 in self.rates and 0 in self.epochs
         rules.append(
             (
@@ -169,9 +210,14 @@ class SearchConfig:
     def resolved(self, *, image_size: int) -> Self:
         """The configuration as it is kept: nothing depends on the folder it was started from."""
         data = self.data if self.data in _NAMED_SETS else str(Path(self.data).absolute())
-        root = None if self.data_root is None else self.data_root.absolute()
         return replace(
-            self, data=data, data_root=root, image_size=image_size, out=None, resume=None
+            self,
+            data=data,
+            data_root=_absolute(self.data_root),
+            checkpoint=_absolute(self.checkpoint),
+            image_size=image_size,
+            out=None,
+            resume=None,
         )
 
     def resumes(self, kept: "SearchConfig") -> None:
@@ -183,12 +229,12 @@ class SearchConfig:
         if self.out is not None:
             raise RefusedError("--out starts a search and --resume goes on with one: give one.")
         for field in fields(self):
-            mine, theirs = getattr(self, field.name), getattr(kept, field.name)
+            mine, theirs = (_absolute(getattr(one, field.name)) for one in (self, kept))
             if field.name not in (*_CHANGEABLE, "resume", "out") and mine != theirs:
-                flag = field.name.replace("_", "-")
                 raise RefusedError(
-                    f"This search was started with --{flag} {_shown(theirs)}, not {_shown(mine)}: "
-                    "leave the flag out, or start another search with --out."
+                    f"This search was started {_given(field.name, theirs)}, not "
+                    f"{_given(field.name, mine)}.\n"
+                    "Leave the flag out, or start another search with --out."
                 )
 
     def to_json(self) -> dict[str, Any]:
@@ -206,10 +252,21 @@ class SearchConfig:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in record.items()
         }
-        if values["data_root"] is not None:
-            values["data_root"] = Path(values["data_root"])
+        for name in ("data_root", "checkpoint"):
+            values[name] = None if values[name] is None else Path(values[name])
         return cls(**values)
 
 
-def _shown(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def _absolute(value: Any) -> Any:
+    return value.absolute() if isinstance(value, Path) else value
+
+
+def _given(name: str, value: Any) -> str:
+    """How a setting is given on the command line."""
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"with --{flag}" if value else f"with --no-{flag}"
+    if value is None:
+        return f"without --{flag}"
+    shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
+    return f"with --{flag} {shown}"

@@ -34,7 +34,7 @@ def describe(
         earlier: The present content, where a search is resumed.
 
     Raises:
-        RefusedError: The resumed search had other images, or another recipe.
+        RefusedError: The resumed search had other images, or another recipe or root.
     """
     description = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -58,8 +58,9 @@ def describe(
     if earlier is None:
         return description
     _check_fingerprint(config, data, earlier)
-    _check_recipe(origin, earlier)
-    return description | {"created": earlier["created"]}
+    _check_same("recipe", origin.recipe.to_json(), earlier["recipe"])
+    _check_same("root", origin.root, earlier["root"])
+    return {**earlier, **description, "created": earlier["created"]}
 
 
 def _check_fingerprint(config: SearchConfig, data: ImageData, earlier: Mapping[str, Any]) -> None:
@@ -72,14 +73,13 @@ def _check_fingerprint(config: SearchConfig, data: ImageData, earlier: Mapping[s
         )
 
 
-def _check_recipe(origin: Origin, earlier: Mapping[str, Any]) -> None:
-    now, before = origin.recipe.to_json(), earlier["recipe"]
+def _check_same(what: str, now: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     for name in sorted(now.keys() | before.keys()):
         if now.get(name) != before.get(name):
             raise RefusedError(
-                f"This search was started with the recipe's {name} {before.get(name)}; this "
-                f"program has {now.get(name)}.\n"
-                "Go on with the version that started it, or start another search with --out."
+                f"This search was started with another {what}: its {name} was "
+                f"{before.get(name)}, and is now {now.get(name)}.\n"
+                "Go on with what it was started with, or start another search with --out."
             )
 
 

@@ -3,44 +3,22 @@
 To start and to resume are the same: open ledger and store, go on until nothing is left.
 """
 
-from dataclasses import dataclass
-
 import optuna
 import ray
 
-from data import DataError, DataSource, ImageData, open_data
-from models import student_channels
-from pruning import Origin, Recipe, StageStore, StudentArchitecture
+from data import ImageData
 from search.campaign import Campaign, front, hypervolume
 from search.configuration import SearchConfig
 from search.console import Console
-from search.description import describe
 from search.devices import Pool
-from search.errors import RefusedError, SearchError
-from search.front import Scale
 from search.interruption import Interruption
-from search.ledger import Ledger
 from search.observer import Observer, Tables
+from search.opening import Search, find_root, open_images, open_search
 from search.ray_cluster import start_ray, start_store, worker_pool
 from search.results_folder import ResultsFolder
+from search.run_time import RunTime
 from search.samplers import make_sampler
-from search.space import SearchSpace
 from search.tune_loop import run_trials
-from search.worker import WorkerPlan
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Search:
-    """What a search consists of once its folder is open."""
-
-    config: SearchConfig
-    space: SearchSpace
-    folder: ResultsFolder
-    plan: WorkerPlan
-    scale: Scale
-    ledger: Ledger
-    store: StageStore
-    tables: Tables
 
 
 def run_search(config: SearchConfig, console: Console) -> None:
@@ -54,61 +32,16 @@ def run_search(config: SearchConfig, console: Console) -> None:
     folder = ResultsFolder(config.folder)
     resume = config.resume is not None
     folder.check(resume=resume)
-    source = DataSource(data=config.data, data_root=config.data_root, image_size=config.image_size)
-    data = _open_data(source, console)
+    source, data = open_images(config, console)
+    root = find_root(config, folder, data)
     with worker_pool(config) as pool, folder.locked(resume=resume):
-        search = _open_search(config, folder, source, data, pool)
-        _run(search, pool, console)
-        _finish(search, data, console)
+        search = open_search(config, folder, source, data, root, pool)
+        tables = Tables(folder, search.store, search.ledger)
+        _run(search, tables, pool, console)
+        _finish(search, tables, data, console)
 
 
-def _open_data(source: DataSource, console: Console) -> ImageData:
-    def progress(split: str, done: int, total: int) -> None:
-        if console.status_is_due():
-            console.status(f"reading the images of {split}: {done:,} of {total:,}")
-
-    try:
-        return open_data(source, progress=progress)
-    except DataError as error:
-        raise RefusedError(str(error)) from error
-
-
-def _open_search(
-    config: SearchConfig, folder: ResultsFolder, source: DataSource, data: ImageData, pool: Pool
-) -> _Search:
-    config = config.resolved(image_size=data.image_size)
-    architecture = StudentArchitecture(channels=student_channels(), num_classes=len(data.classes))
-    origin = Origin(
-        recipe=Recipe(batch_size=config.batch_size, root_epochs=config.root_epochs),
-        seed=config.seed,
-        data_fingerprint=data.fingerprint,
-        root={"channels": architecture.channels, "num_classes": architecture.num_classes},
-        device_type=pool.device_type,
-    )
-    earlier = folder.read() if folder.is_search() else None
-    folder.write(describe(config, data, origin, pool, earlier))
-    space = SearchSpace(
-        rates=config.rates, epochs=config.epochs, lrs=config.lrs, max_rounds=config.max_rounds
-    )
-    ledger = Ledger(folder.ledger, space)
-    store = StageStore(folder.stages)
-    return _Search(
-        config=config,
-        space=space,
-        folder=folder,
-        plan=WorkerPlan(source=source, architecture=architecture, origin=origin),
-        scale=Scale(
-            least_params=architecture.params(architecture.channels_at(0)),
-            root_params=architecture.params(architecture.channels),
-            chance=1 / len(data.classes),
-        ),
-        ledger=ledger,
-        store=store,
-        tables=Tables(folder, store, ledger),
-    )
-
-
-def _run(search: _Search, pool: Pool, console: Console) -> None:
+def _run(search: Search, tables: Tables, pool: Pool, console: Console) -> None:
     config = search.config
     campaign = Campaign(
         ledger=search.ledger,
@@ -120,18 +53,38 @@ def _run(search: _Search, pool: Pool, console: Console) -> None:
         ),
         trials=config.trials,
         ahead=pool.workers + 1,
+        max_epochs=config.max_epochs,
+        early_stop=config.early_stop,
     )
-    if campaign.finished:
-        return
+    run_time = RunTime(search.folder)
+    _check_hours(campaign, run_time, config.max_hours)
+    if not campaign.finished:
+        try:
+            _run_trials(search, campaign, tables, run_time, pool, console)
+        finally:
+            run_time.save()
+    if campaign.ended_by is not None:
+        console.line(f"Ended after {len(search.ledger)} trials: {campaign.ended_by}.")
+
+
+def _run_trials(
+    search: Search,
+    campaign: Campaign,
+    tables: Tables,
+    run_time: RunTime,
+    pool: Pool,
+    console: Console,
+) -> None:
+    config = search.config
     start_ray(pool)
-    writer = start_store(search.folder.stages)
-    observer = Observer(
-        campaign, search.tables, console, lambda: ray.get(writer.activities.remote())
-    )
+    writer = start_store(search.folder.stages, config.max_epochs)
+    observer = Observer(campaign, tables, console, lambda: ray.get(writer.activities.remote()))
     interruption = Interruption()
 
     def on_step() -> None:
         interruption.check()
+        run_time.save_if_due()
+        _check_hours(campaign, run_time, config.max_hours)
         observer.show()
 
     console.line(
@@ -142,26 +95,29 @@ def _run(search: _Search, pool: Pool, console: Console) -> None:
         run_trials(
             campaign, pool, search.plan, writer, on_stage=observer.on_stage, on_step=on_step
         )
-    if campaign.exhausted:
-        console.line("Every schedule of the search space was tried.")
 
 
-def _finish(search: _Search, data: ImageData, console: Console) -> None:
+def _check_hours(campaign: Campaign, run_time: RunTime, limit: float | None) -> None:
+    if limit is not None and run_time.hours >= limit:
+        campaign.close(f"the {limit:g} hours of --max-hours are over")
+
+
+def _finish(search: Search, tables: Tables, data: ImageData, console: Console) -> None:
     """Fill in the test accuracy of the front, write the tables, say what was found."""
     members = front(search.store)
-    if not members:
-        raise SearchError("no network was made")
     if data.test.labelled:
         runner = search.plan.runner()
         for stage in members:
             if stage.test_accuracy is None:
                 accuracy = runner.test_accuracy(stage, search.store.weights(stage.id))
                 search.store.set_test_accuracy(stage.id, accuracy)
-    search.tables.write_front()
-    search.tables.write_candidates()
+    tables.write_front()
+    tables.write_candidates()
+    stopped = sum(trial.stopped for trial in search.ledger)
     failed = sum(trial.failed for trial in search.ledger)
     console.line(
-        f"Done: {len(search.ledger)} trials ({failed} failed), {len(search.store)} networks, "
+        f"Done: {len(search.ledger)} trials ({stopped} stopped early, {failed} failed), "
+        f"{len(search.store)} networks, "
         f"{search.store.executed_epochs} epochs; {len(members)} on the front, "
         f"hypervolume {hypervolume(members, search.scale):.4f}."
     )

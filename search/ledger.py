@@ -21,8 +21,11 @@ from pruning import Round, Schedule
 from search.space import SearchSpace
 
 _STUDY = "search"
-FAILURE_REASON = "failure"
-"""User attribute of a FAIL row: why it failed."""
+REASON = "reason"
+"""User attribute of a FAIL row, and of a PRUNED one: why the trial has not all its rounds."""
+
+ROUNDS_REACHED = "rounds_reached"
+"""User attribute of a PRUNED row: how many of its rounds are in the store."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +40,11 @@ class Trial:
     def failed(self) -> bool:
         """Whether it ended without all its rounds."""
         return self.state is TrialState.FAIL
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was ended before its last round."""
+        return self.state is TrialState.PRUNED
 
 
 class Ledger:
@@ -82,17 +90,27 @@ class Ledger:
         self._study.tell(number, (val_accuracy, float(params)), skip_if_finished=True)
         self._close(number, TrialState.COMPLETE)
 
+    def stop(self, number: int, reason: str, *, rounds_reached: int) -> None:
+        """Record that a trial was ended before its last round; the stages it made stay."""
+        self._end_short(
+            number, TrialState.PRUNED, {REASON: reason, ROUNDS_REACHED: rounds_reached}
+        )
+
     def fail(self, number: int, reason: str) -> None:
         """Record that a trial could not be finished."""
-        study_id = self._storage.get_study_id_from_name(_STUDY)
-        row = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
-        self._storage.set_trial_user_attr(row, FAILURE_REASON, reason)
-        self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
-        self._close(number, TrialState.FAIL)
+        self._end_short(number, TrialState.FAIL, {REASON: reason})
 
     def running(self) -> list[Trial]:
         """The trials that have not ended, in the order in which they were asked for."""
         return [trial for trial in self._trials if trial.state is TrialState.RUNNING]
+
+    def _end_short(self, number: int, state: TrialState, attributes: dict[str, Any]) -> None:
+        study_id = self._storage.get_study_id_from_name(_STUDY)
+        row = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        for name, value in attributes.items():
+            self._storage.set_trial_user_attr(row, name, value)
+        self._study.tell(number, state=state, skip_if_finished=True)
+        self._close(number, state)
 
     def _close(self, number: int, state: TrialState) -> None:
         trial = self._trials[number]

@@ -90,8 +90,9 @@ class Observer:
         if done:
             left = elapsed / done * (progress.asked_trials - progress.trials)
             parts.append(f"about {duration(left)} left")
-        if progress.failed:
-            parts.insert(1, f"{progress.failed} failed")
+        for count, what in ((progress.failed, "failed"), (progress.stopped, "stopped early")):
+            if count:
+                parts.insert(1, f"{count} {what}")
         return " | ".join([*parts, *_doing(self._activities())])
 
 

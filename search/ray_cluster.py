@@ -67,11 +67,13 @@ def start_ray(pool: Pool) -> None:
         )
 
 
-def start_store(folder: Path) -> Any:
+def start_store(folder: Path, max_epochs: int | None) -> Any:
     """Start the store's writer on this machine; returns its handle."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = ray.remote(StoreActor)
-    return actor.options(num_cpus=0, scheduling_strategy=here).remote(folder.absolute())
+    return actor.options(num_cpus=0, scheduling_strategy=here).remote(
+        folder.absolute(), max_epochs
+    )
 
 
 def _cluster_pool(config: SearchConfig) -> Pool:

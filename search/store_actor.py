@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from pruning import Draft, Round, Stage, StageStore
 
-Answer: TypeAlias = Stage | Literal["train", "wait"]
+Answer: TypeAlias = Stage | Literal["train", "wait", "over"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,21 +27,32 @@ class StoreActor:
 
     Args:
         folder: Of the store.
+        max_epochs: Fine-tuning epochs that may be executed; None is no limit.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, max_epochs: int | None = None) -> None:
+        self._max_epochs = max_epochs
         self._store = StageStore(folder)
         self._store.remove_unfinished()
         self._claims: dict[tuple[str | None, Round | None], int] = {}
         self._activities: dict[int, Activity] = {}
 
     def request(self, trial: int, parent: str | None, round_: Round | None) -> Answer:
-        """The stage, or "train" if this trial shall train it, or "wait" if another one does."""
+        """Ask for a stage.
+
+        Returns:
+            The stage; or "train" if this trial shall train it, "wait" if another one does, "over"
+            if its epochs would pass the limit.
+        """
         stage = self._store.child(parent, round_)
         if stage is not None:
             return stage
-        holder = self._claims.setdefault((parent, round_), trial)
-        return "train" if holder == trial else "wait"
+        edge = (parent, round_)
+        if edge not in self._claims:
+            if round_ is not None and self._passes_limit(round_.epochs):
+                return "over"
+            self._claims[edge] = trial
+        return "train" if self._claims[edge] == trial else "wait"
 
     def weights(self, stage_id: str) -> bytes:
         """Content of a stage's `model.safetensors`."""
@@ -65,3 +76,9 @@ class StoreActor:
     def activities(self) -> dict[int, Activity]:
         """What the workers are doing, by trial."""
         return self._activities
+
+    def _passes_limit(self, epochs: int) -> bool:
+        if self._max_epochs is None:
+            return False
+        claimed = sum(round_.epochs for _, round_ in self._claims if round_ is not None)
+        return self._store.executed_epochs + claimed + epochs > self._max_epochs

@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 from pruning import Stage
 from search.campaign import Campaign
 from search.devices import Pool
-from search.worker import FAILURE, SCHEDULE, STAGE, TRIAL, ScheduleTrial, WorkerPlan
+from search.worker import FAILURE, OVER, SCHEDULE, STAGE, TRIAL, ScheduleTrial, WorkerPlan
 
 _WORKER_RESTARTS = 3  # how often a trial is tried again after its worker died
 
@@ -65,7 +65,8 @@ def run_trials(
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=_WORKER_RESTARTS),
-                callbacks=[_CampaignCallback(campaign, store, numbers, on_stage, on_step)],
+                stop=_CampaignStopper(campaign, numbers, on_stage),
+                callbacks=[_CampaignCallback(campaign, store, numbers, on_step)],
             ),
         ).fit()
 
@@ -100,8 +101,10 @@ class _CampaignSearcher(Searcher):
             return  # on_trial_error, which knows the reason, comes next
         if FAILURE in result:
             self._campaign.fail(number, result[FAILURE])
-        else:
-            self._campaign.complete(number)
+            return
+        if OVER in result:
+            self._campaign.close("no round fits into what is left of --max-epochs")
+        self._campaign.end(number)
 
     def save(self, checkpoint_path: str) -> None:
         """Keep nothing: a search is resumed from its ledger."""
@@ -111,29 +114,49 @@ class _CampaignSearcher(Searcher):
         raise NotImplementedError
 
 
+class _CampaignStopper(tune.Stopper):
+    """Tells the campaign of the stages that trials reach, and ends trials when it says so.
+
+    Tune asks a stopper about every result, before anybody else hears of it.
+    """
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        numbers: dict[str, int],
+        on_stage: Callable[[Stage, bool], None],
+    ) -> None:
+        self._campaign = campaign
+        self._numbers = numbers
+        self._on_stage = on_stage
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether the trial ends with this result."""
+        if STAGE not in result:
+            return True
+        stage, on_front = self._campaign.accept(result[STAGE])
+        self._on_stage(stage, on_front)
+        return self._campaign.ends_with(self._numbers[trial_id], stage)
+
+    def stop_all(self) -> bool:
+        """Never: the searcher says when there are no more trials."""
+        return False
+
+
 class _CampaignCallback(tune.Callback):
-    """Tells the campaign of finished rounds, and frees what a dead worker claimed."""
+    """Frees what a dead worker claimed, fails trials whose workers keep dying, keeps time."""
 
     def __init__(
         self,
         campaign: Campaign,
         store: Any,
         numbers: dict[str, int],
-        on_stage: Callable[[Stage, bool], None],
         on_step: Callable[[], None],
     ) -> None:
         self._campaign = campaign
         self._store = store
         self._numbers = numbers
-        self._on_stage = on_stage
         self._on_step = on_step
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        """Take note of the stage that a step reached."""
-        if STAGE in result:
-            self._on_stage(*self._campaign.accept(result[STAGE]))
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Free the claims of a trial whose worker died; it will be run again."""

@@ -1,13 +1,14 @@
 """What runs on a worker: the Ray Tune trainable that runs a schedule, one step a round."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 import torch
 from ray import tune
+from torch import Tensor
 
 from data import DataSource, open_data
 from pruning import (
@@ -26,7 +27,7 @@ from search.store_actor import Activity, Answer
 _WAIT_SECONDS = 0.1
 
 TRIAL, SCHEDULE = "trial", "schedule"  # keys of a trial's configuration
-STAGE, FAILURE = "stage", "failure"  # keys of a step's result
+STAGE, FAILURE, OVER = "stage", "failure", "over"  # keys of a step's result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,11 +38,13 @@ class WorkerPlan:
         source: The images; every machine packs and maps them for itself.
         architecture: Of the root.
         origin: What stages' ids are made of.
+        checkpoint: State dict of the root; without it the root is trained.
     """
 
     source: DataSource
     architecture: Architecture
     origin: Origin
+    checkpoint: Mapping[str, Tensor] | None = None
 
     def runner(self) -> RoundRunner:
         """Set this process up to run rounds.
@@ -59,6 +62,7 @@ class WorkerPlan:
             data=data.to(device),
             origin=self.origin,
             device=device,
+            checkpoint=self.checkpoint,
         )
 
 
@@ -83,21 +87,26 @@ class ScheduleTrial(tune.Trainable):
 
         Returns:
             The id of the stage that was reached, and whether it is the last; or the reason why
-            the trial cannot be finished.
+            the trial cannot be finished, or that its next round would pass --max-epochs.
         """
         try:
-            self._stage = self._advance(self._stage)
+            reached = self._advance(self._stage)
         except NonFiniteError as error:
             return {FAILURE: str(error), "done": True}
+        if reached is None:
+            return {OVER: True, "done": True}
+        self._stage = reached
         return {STAGE: self._stage.id, "done": self._is_last(self._stage)}
 
-    def _advance(self, reached: Stage | None) -> Stage:
+    def _advance(self, reached: Stage | None) -> Stage | None:
         while True:
             round_ = None if reached is None else self._schedule[len(reached.schedule)]
             parent = None if reached is None else reached.id
             answer: Answer = ray.get(self._store.request.remote(self._trial, parent, round_))
             if answer == "train":
                 return self._train(reached, round_)
+            if answer == "over":
+                return None
             if answer == "wait":
                 time.sleep(_WAIT_SECONDS)
             else:

@@ -54,7 +54,7 @@ def run_trial(campaign: Campaign, store: StageStore, trial: Trial) -> None:
     """Run a trial to its end."""
     for stage in grow(store, trial.schedule):
         campaign.accept(stage.id)
-    campaign.complete(trial.number)
+    campaign.end(trial.number)
 
 
 def make_campaign(
@@ -65,6 +65,8 @@ def make_campaign(
     sampler: str = "stage-tree",
     ahead: int = 3,
     space: SearchSpace = SPACE,
+    max_epochs: int | None = None,
+    early_stop: bool = True,
 ) -> Campaign:
     return Campaign(
         ledger=ledger,
@@ -74,6 +76,8 @@ def make_campaign(
         new_sampler=lambda draw: make_sampler(sampler, space, SCALE, seed=0, draw=draw),  # type: ignore[arg-type]
         trials=trials,
         ahead=ahead,
+        max_epochs=max_epochs,
+        early_stop=early_stop,
     )
 
 

@@ -93,6 +93,7 @@ def test_exhaustion_waits_for_what_is_in_flight(store: StageStore, ledger: Ledge
     run_trial(campaign, store, second)
     assert campaign.next_trial() is None
     assert campaign.finished
+    assert campaign.ended_by == "every schedule of the search space was tried"
 
 
 def test_news_of_a_child_may_come_before_its_parents(
@@ -150,3 +151,74 @@ def test_front_is_sorted_and_keeps_ties(store: StageStore) -> None:
     members = front(store)
     assert [stage.val_accuracy for stage in members] == [0.8, 0.8, 0.85, 0.9]
     assert [stage.params for stage in members] == sorted(stage.params for stage in members)
+
+
+def test_a_sampler_that_only_repeats_ends_the_search(store: StageStore, ledger: Ledger) -> None:
+    space = SearchSpace(rates=(0.5,), epochs=(1,), lrs=(1e-3,), max_rounds=2)
+    campaign = make_campaign(store, ledger, trials=1000, sampler="random", space=space)
+    numbers = run_all(campaign, store)
+    assert campaign.ended_by == "the last 25 proposals were repeats"
+    assert 26 <= len(numbers) < 60
+    assert len(store) == 3
+    assert store.executed_epochs == 2
+    assert all(trial.state is TrialState.COMPLETE for trial in ledger)
+
+
+def test_the_epochs_of_the_budget_are_not_passed(store: StageStore, ledger: Ledger) -> None:
+    campaign = make_campaign(store, ledger, trials=1000, max_epochs=10)
+    run_all(campaign, store)
+    assert campaign.finished
+    assert campaign.ended_by == "the 10 epochs of --max-epochs are spent"
+    assert (
+        10 <= store.executed_epochs <= 11
+    )  # the store's actor, not in this test, refuses the last
+    longer = make_campaign(store, ledger, trials=1000, max_epochs=20)
+    assert longer.next_trial() is not None
+
+
+def test_a_closed_campaign_lets_trials_end_after_their_round(
+    store: StageStore, ledger: Ledger
+) -> None:
+    campaign = make_campaign(store, ledger, trials=9, sampler="random", early_stop=False)
+    while (trial := campaign.next_trial()) is not None and len(trial.schedule) < 3:
+        run_trial(campaign, store, trial)
+    assert trial is not None
+    grow(store, trial.schedule[:1])
+    first = path(store, trial.schedule)[1]
+    campaign.accept(first.id)
+    assert not campaign.ends_with(trial.number, first)
+    campaign.close("the hours are over")
+    assert campaign.next_trial() is None
+    assert campaign.finished
+    assert campaign.ends_with(trial.number, first)
+    campaign.end(trial.number)
+    assert [other.number for other in ledger if other.stopped] == [trial.number]
+
+
+def test_closing_stops_what_an_earlier_run_left(
+    tmp_path: Path, store: StageStore, ledger: Ledger
+) -> None:
+    make_campaign(store, ledger).next_trial()
+    resumed = make_campaign(store, ledger)
+    resumed.close("the hours are over")
+    assert resumed.next_trial() is None
+    assert [trial.state for trial in Ledger(tmp_path / "study.db", SPACE)] == [TrialState.PRUNED]
+
+
+@pytest.mark.parametrize(("early_stop", "expected"), [(True, True), (False, False)])
+def test_a_trial_far_behind_is_stopped(
+    store: StageStore, ledger: Ledger, early_stop: bool, expected: bool
+) -> None:
+    good = make_campaign(store, ledger, sampler="random", early_stop=early_stop)
+    store.commit(draft(()), b"")
+    for replicate in range(6):
+        round_ = Round(rate=0.7, epochs=1, lr=1e-3, replicate=replicate)
+        store.commit(draft((round_,), 0.8 + 0.01 * replicate), b"")
+    while (trial := good.next_trial()) is not None and len(trial.schedule) < 2:
+        run_trial(good, store, trial)
+    assert trial is not None
+    first = (Round(rate=0.7, epochs=2, lr=1e-3),)
+    behind = store.commit(draft(first, 0.3), b"")
+    assert good.ends_with(trial.number, behind) is expected
+    ahead = store.commit(draft((Round(rate=0.7, epochs=2, lr=3e-3),), 0.95), b"")
+    assert not good.ends_with(trial.number, ahead)

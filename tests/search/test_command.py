@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "front: accuracy" in done.stdout
-    assert "Done: 5 trials (0 failed)" in done.stdout
+    assert "Done: 5 trials (0 stopped early, 0 failed)" in done.stdout
     return command.folder / "results" / "digits"
 
 
@@ -262,3 +263,63 @@ def test_help_shows_every_flag(command: Command) -> None:
     assert done.returncode == 0
     for flag in ("--data", "--trials-per-gpu", "--sampler", "--resume", "--address", "--seed"):
         assert flag in done.stdout
+
+
+def test_a_checkpoint_is_the_root(command: Command, finished: Path) -> None:
+    """Resumed, such a search needs the file no more."""
+    wide = torch.nn.DataParallel(StudentNet(base=8, num_classes=10))
+    torch.save({"state_dict": wide.half().state_dict()}, command.folder / "student.bin")
+    done = command(*SMALL, "--checkpoint", "student.bin", "--trials", "2", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    folder = command.folder / "out"
+    root = pd.read_csv(folder / "candidates.csv").iloc[0]
+    assert json.loads(root["channels"])[0] == 8
+    kept = safetensors.torch.load_file(folder / "stages" / root["stage"] / "model.safetensors")
+    expected = wide.module.state_dict()
+    assert all(torch.equal(kept[name], expected[name].float()) for name in expected)
+
+    (command.folder / "student.bin").unlink()
+    done = command("--resume", "out", "--trials", "3")
+    assert done.returncode == 0, done.stderr
+    assert states(folder) == [TrialState.COMPLETE] * 3
+    shutil.rmtree(folder / "stages")
+    refused = command("--resume", "out")
+    assert refused.returncode == 2
+    assert "student.bin is gone" in refused.stderr
+
+
+def test_checkpoints_that_do_not_fit_are_refused(command: Command) -> None:
+    torch.save(StudentNet(num_classes=11).state_dict(), command.folder / "eleven.bin")
+    torch.save(
+        StudentNet(channels=[4, 4, 4, 1, 1, 1, 1, 4], num_classes=10).state_dict(),
+        command.folder / "narrow.bin",
+    )
+    (command.folder / "text.bin").write_text("weights")
+    before = snapshot(command.folder)
+    for name, message in (
+        ("eleven.bin", "11 classes"),
+        ("narrow.bin", "no channel left"),
+        ("text.bin", "text.bin"),
+        ("absent.bin", "absent.bin"),
+    ):
+        done = command("--checkpoint", name, "--image-size", "16")
+        assert done.returncode == 2, name
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) <= 2
+    assert snapshot(command.folder) == before
+
+
+@pytest.mark.parametrize("sampler", ["nsga2", "gp"])
+def test_budgets_end_a_search(command: Command, sampler: str) -> None:
+    done = command(
+        *SMALL, "--sampler", sampler, "--max-rounds", "2", "--max-epochs", "6", "--out", "out"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "of --max-epochs" in done.stdout
+    folder = command.folder / "out"
+    assert set(states(folder)) <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert 4 <= pd.read_csv(folder / "candidates.csv")["executed_epochs"].max() <= 6
+
+    done = command("--resume", "out", "--max-hours", "0.0001")
+    assert done.returncode == 0, done.stderr
+    assert "--max-hours" in done.stdout

@@ -5,7 +5,7 @@ import pytest
 from optuna.trial import TrialState
 
 from pruning import Round
-from search.ledger import FAILURE_REASON, Ledger
+from search.ledger import REASON, ROUNDS_REACHED, Ledger
 from tests.search.landscape import SPACE, rounds
 
 SCHEDULE = (Round(rate=0.9, epochs=2, lr=3e-3), Round(rate=0.5, epochs=1, lr=1e-3))
@@ -24,29 +24,33 @@ def test_a_proposal_is_whole_on_disk_at_once(path: Path) -> None:
 
 def test_endings_are_kept(path: Path) -> None:
     ledger = Ledger(path, SPACE)
-    for schedule in (rounds(0.5), rounds(0.7), rounds(0.9)):
+    for schedule in (rounds(0.5), rounds(0.7), rounds(0.9), rounds(0.5, 0.5)):
         ledger.add(schedule)
     ledger.complete(1, val_accuracy=0.75, params=1234)
     ledger.fail(2, "loss nan")
+    ledger.stop(3, "fell behind", rounds_reached=1)
     for opened in (ledger, Ledger(path, SPACE)):
         assert [trial.state for trial in opened] == [
             TrialState.RUNNING,
             TrialState.COMPLETE,
             TrialState.FAIL,
+            TrialState.PRUNED,
         ]
         assert [trial.number for trial in opened.running()] == [0]
-        assert [trial.failed for trial in opened] == [False, False, True]
-        assert len(opened) == 3
+        assert [trial.failed for trial in opened] == [False, False, True, False]
+        assert [trial.stopped for trial in opened] == [False, False, False, True]
+        assert len(opened) == 4
 
 
 def test_any_optuna_tool_reads_it(path: Path) -> None:
     ledger = Ledger(path, SPACE)
-    ledger.add(SCHEDULE)
-    ledger.add(SCHEDULE)
+    for _ in range(3):
+        ledger.add(SCHEDULE)
     ledger.complete(0, val_accuracy=0.75, params=1234)
     ledger.fail(1, "loss nan")
+    ledger.stop(2, "fell behind", rounds_reached=1)
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
-    complete, failed = study.trials
+    complete, failed, stopped = study.trials
     assert complete.params == {
         "rounds": 2,
         "rate_1": 0.9,
@@ -57,7 +61,10 @@ def test_any_optuna_tool_reads_it(path: Path) -> None:
         "lr_2": 1e-3,
     }
     assert complete.values == [0.75, 1234.0]
-    assert failed.user_attrs[FAILURE_REASON] == "loss nan"
+    assert failed.user_attrs[REASON] == "loss nan"
+    assert stopped.state is TrialState.PRUNED
+    assert stopped.values is None
+    assert stopped.user_attrs == {REASON: "fell behind", ROUNDS_REACHED: 1}
     assert study.directions == [
         optuna.study.StudyDirection.MAXIMIZE,
         optuna.study.StudyDirection.MINIMIZE,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pruning import StageStore
+from pruning import Round, StageStore
 from search.store_actor import Activity, StoreActor
 from tests.search.landscape import draft, rounds
 
@@ -50,3 +50,18 @@ def test_it_clears_away_what_a_killed_writer_left(tmp_path: Path) -> None:
     (folder / ".unfinished-abc").mkdir()
     StoreActor(folder)
     assert len(list(folder.iterdir())) == 1
+
+
+def test_no_round_is_started_that_would_pass_the_epochs(tmp_path: Path) -> None:
+    actor = StoreActor(tmp_path / "stages", max_epochs=3)
+    assert actor.request(0, None, None) == "train"  # the root counts 0
+    root = actor.commit(0, draft(()), b"")
+    two, one, other = (Round(rate=0.5, epochs=n, lr=1e-3) for n in (2, 1, 4))
+    assert actor.request(1, root.id, two) == "train"
+    assert actor.request(2, root.id, Round(rate=0.7, epochs=2, lr=1e-3)) == "over"
+    assert actor.request(3, root.id, one) == "train"
+    assert actor.request(3, root.id, other) == "over"
+    actor.release(3)  # a claim that came to nothing frees its epochs
+    done = actor.commit(1, draft((two,)), b"")
+    assert actor.request(4, done.id, one) == "train"
+    assert actor.request(5, root.id, two) == done

@@ -1,0 +1,167 @@
+"""From a configuration to an open search: its data, its root, its ledger and its store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from data import DataError, DataSource, ImageData, open_data
+from models import student_channels
+from pruning import (
+    CheckpointError,
+    Origin,
+    Recipe,
+    StageStore,
+    StudentArchitecture,
+    read_checkpoint,
+)
+from search.configuration import SearchConfig
+from search.console import Console
+from search.description import describe
+from search.devices import Pool
+from search.errors import RefusedError
+from search.front import Scale
+from search.ledger import Ledger
+from search.results_folder import ResultsFolder
+from search.space import SearchSpace
+from search.worker import WorkerPlan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Search:
+    """What a search consists of once its folder is open."""
+
+    config: SearchConfig
+    folder: ResultsFolder
+    space: SearchSpace
+    plan: WorkerPlan
+    scale: Scale
+    ledger: Ledger
+    store: StageStore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Root:
+    """The network that a search prunes: `tensors` of a checkpoint, or else it is trained."""
+
+    architecture: StudentArchitecture
+    made_of: Mapping[str, Any]
+    tensors: Mapping[str, Tensor] | None
+
+
+def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, ImageData]:
+    """Map the images that a search is asked to use, and pack them first if need be.
+
+    Raises:
+        RefusedError: They cannot be used.
+    """
+
+    def progress(split: str, done: int, total: int) -> None:
+        if console.status_is_due():
+            console.status(f"reading the images of {split}: {done:,} of {total:,}")
+
+    try:
+        source = DataSource(
+            data=config.data, data_root=config.data_root, image_size=config.image_size
+        )
+        return source, open_data(source, progress=progress)
+    except DataError as error:
+        raise RefusedError(str(error)) from error
+
+
+def find_root(config: SearchConfig, folder: ResultsFolder, data: ImageData) -> Root:
+    """The network to prune: the one of --checkpoint, or one to be trained.
+
+    Raises:
+        RefusedError: The checkpoint cannot be used, or does not fit the images.
+    """
+    classes = len(data.classes)
+    if config.checkpoint is None:
+        return _described({"channels": student_channels(), "num_classes": classes})
+    if config.resume is not None and not config.checkpoint.exists():
+        return _described(folder.read()["root"])  # the store has what was made of it
+    try:
+        checkpoint = read_checkpoint(config.checkpoint)
+    except CheckpointError as error:
+        raise RefusedError(str(error)) from error
+    if checkpoint.num_classes != classes:
+        raise RefusedError(
+            f"{config.checkpoint} tells {checkpoint.num_classes} classes apart, but "
+            f"--data {config.data} has {classes}.\nGive a checkpoint trained on such data."
+        )
+    root = _described(
+        {
+            "channels": checkpoint.channels,
+            "num_classes": classes,
+            "checkpoint": checkpoint.sha256,
+        }
+    )
+    if root.architecture.channels_at(0) == root.architecture.channels:
+        raise RefusedError(f"{config.checkpoint} has no channel left to prune; give a wider one.")
+    return replace(root, tensors=checkpoint.tensors)
+
+
+def _described(root: Mapping[str, Any]) -> Root:
+    architecture = StudentArchitecture(
+        channels=tuple(root["channels"]), num_classes=root["num_classes"]
+    )
+    made_of = {
+        "channels": list(architecture.channels),
+        "num_classes": architecture.num_classes,
+        "checkpoint": root.get("checkpoint"),
+    }
+    return Root(architecture=architecture, made_of=made_of, tensors=None)
+
+
+def open_search(
+    config: SearchConfig,
+    folder: ResultsFolder,
+    source: DataSource,
+    data: ImageData,
+    root: Root,
+    pool: Pool,
+) -> Search:
+    """Open a folder's search, or make one of it. The caller holds the folder's lock.
+
+    Raises:
+        RefusedError: The search that lies there had other images, another recipe or root.
+    """
+    config = config.resolved(image_size=data.image_size)
+    origin = Origin(
+        recipe=Recipe(batch_size=config.batch_size, root_epochs=config.root_epochs),
+        seed=config.seed,
+        data_fingerprint=data.fingerprint,
+        root=root.made_of,
+        device_type=pool.device_type,
+    )
+    store = StageStore(folder.stages)
+    if config.checkpoint is not None and root.tensors is None and not len(store):
+        raise RefusedError(f"{config.checkpoint} is gone, and is still needed: put it back.")
+    earlier = folder.read() if folder.is_search() else None
+    folder.write(describe(config, data, origin, pool, earlier))
+    space = SearchSpace(
+        rates=config.rates, epochs=config.epochs, lrs=config.lrs, max_rounds=config.max_rounds
+    )
+    return Search(
+        config=config,
+        folder=folder,
+        space=space,
+        plan=WorkerPlan(
+            source=source,
+            architecture=root.architecture,
+            origin=origin,
+            checkpoint=root.tensors,
+        ),
+        scale=_scale(root.architecture),
+        ledger=Ledger(folder.ledger, space),
+        store=store,
+    )
+
+
+def _scale(architecture: StudentArchitecture) -> Scale:
+    return Scale(
+        least_params=architecture.params(architecture.channels_at(0)),
+        root_params=architecture.params(architecture.channels),
+        chance=1 / architecture.num_classes,
+    )
