@@ -6,6 +6,7 @@ from pruning.errors import (
     InvalidRoundError,
     NonFiniteError,
     PruningError,
+    StageFormatError,
     StoreError,
     TransplantError,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "RoundRunner",
     "Schedule",
     "Stage",
+    "StageFormatError",
     "StageStore",
     "StoreError",
     "StudentArchitecture",

@@ -18,7 +18,11 @@ class NonFiniteError(PruningError, ArithmeticError):
 
 
 class StoreError(PruningError, RuntimeError):
-    """A stage on disk is missing, damaged or of another format."""
+    """A stage on disk is missing or damaged."""
+
+
+class StageFormatError(StoreError):
+    """A stage on disk was written by another version of this program."""
 
 
 class CheckpointError(PruningError, ValueError):

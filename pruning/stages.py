@@ -3,18 +3,23 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
-from pruning.errors import NonFiniteError, StoreError
+from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
+
+from pruning.errors import NonFiniteError, StageFormatError, StoreError
 from pruning.recipe import Recipe
 from pruning.rounds import Round, Schedule, width_mult
 
 FORMAT = 1
 """Version of `stage.json` and of what a stage's id is made of."""
 
+_EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS
 _ID_DIGITS = 16
+_ID = re.compile(rf"[0-9a-f]{{{_ID_DIGITS}}}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +60,11 @@ class Origin:
         return hashlib.sha256(canonical.encode()).hexdigest()[:_ID_DIGITS]
 
 
+def is_stage_id(name: object) -> bool:
+    """Whether this can be a stage's id, and so is safe as the name of its folder."""
+    return isinstance(name, str) and _ID.fullmatch(name) is not None
+
+
 def stage_seed(stage_id: str) -> int:
     """Seed of all randomness of a stage: 63 bits of its id."""
     return int(stage_id, 16) >> 1
@@ -89,15 +99,25 @@ class Draft:
     seconds: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.val_loss) and math.isfinite(self.val_accuracy)):
+        if not is_stage_id(self.id) or not (self.parent is None or is_stage_id(self.parent)):
+            raise StoreError(f"{self.id!r} of {self.parent!r} cannot be stages' ids")
+        if not all(map(math.isfinite, (self.val_loss, self.val_accuracy, self.seconds))):
             raise NonFiniteError(
                 f"stage {self.id}: loss {self.val_loss}, accuracy {self.val_accuracy}"
             )
+        counts = (*self.channels, self.params, self.macs, self.size_bytes)
+        if min(counts) < 1 or not 0 <= self.val_accuracy <= 1:
+            raise StoreError(f"stage {self.id} has a value outside its range")
 
     @property
     def width_mult(self) -> float:
         """Width relative to the root."""
         return width_mult(self.schedule)
+
+    @property
+    def edge(self) -> tuple[str | None, Round | None]:
+        """Its place in the tree: its parent's id, and its own round."""
+        return self.parent, self.schedule[-1] if self.schedule else None
 
     @property
     def epochs(self) -> int:
@@ -110,11 +130,13 @@ class Stage(Draft):
     """A stage in the store.
 
     Attributes:
+        trial: Number of the first trial that asked for it, and so had it trained.
         executed_epochs: Fine-tuning epochs of all rounds accepted up to and including it.
         sha256: Digest of `model.safetensors`.
         test_accuracy: On the test split, once it was asked for.
     """
 
+    trial: int
     executed_epochs: int
     sha256: str
     test_accuracy: float | None = None
@@ -134,20 +156,27 @@ class Stage(Draft):
         """The stage that `to_json` wrote.
 
         Raises:
-            StoreError: The record is of another format or lacks a value.
+            StageFormatError: The record is of another format.
+            StoreError: It lacks a value, or has one that is impossible.
         """
-        if not isinstance(record, dict) or record.get("format") != FORMAT:
-            raise StoreError(f"stage.json is not of format {FORMAT}")
+        if not isinstance(record, dict) or "format" not in record:
+            raise StoreError("stage.json describes no stage")
+        if record["format"] != FORMAT:
+            raise StageFormatError(
+                f"stage.json has format {record['format']!r}; this version reads {FORMAT}"
+            )
         values: dict[str, Any] = {key: value for key, value in record.items() if key != "format"}
         try:
             values["schedule"] = tuple(Round(**round_) for round_ in values["schedule"])
             values["channels"] = tuple(values["channels"])
+            for name, hint in get_type_hints(cls).items():
+                check_type(values[name], hint, collection_check_strategy=_EVERY_ITEM)
             return cls(**values)
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        except (KeyError, TypeError, ValueError, NonFiniteError, TypeCheckError) as error:
             raise StoreError(f"stage.json is damaged: {error}") from error
 
     @classmethod
-    def accept(cls, draft: Draft, *, executed_epochs: int, sha256: str) -> Self:
+    def accept(cls, draft: Draft, *, trial: int, executed_epochs: int, sha256: str) -> Self:
         """The stage that a draft becomes when the store takes it."""
         made = {field.name: getattr(draft, field.name) for field in fields(draft)}
-        return cls(**made, executed_epochs=executed_epochs, sha256=sha256)
+        return cls(**made, trial=trial, executed_epochs=executed_epochs, sha256=sha256)

@@ -2,9 +2,10 @@
 
     stages/<id>/model.safetensors    written and synced first
     stages/<id>/stage.json           with the checksum of the weights, written and synced last
+    stages/.damaged-<id>-<n>         what was found not to be what was committed
 
-Both are written in a folder beside it, which is then renamed. So a stage's folder exists only
-when it is whole. There is one writer; any number of readers may look on.
+The two files of a stage are written in a folder beside it, which is then renamed. So a stage's
+folder exists only when it is whole. There is one writer; any number of readers may look on.
 """
 
 import hashlib
@@ -15,9 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pruning.durable import UNFINISHED, replace_file, sync_folder, write_synced
-from pruning.errors import StoreError
+from pruning.errors import StageFormatError, StoreError
 from pruning.rounds import Round
-from pruning.stages import Draft, Stage
+from pruning.stages import Draft, Stage, is_stage_id
+
+_WEIGHTS, _RECORD = "model.safetensors", "stage.json"
+_DAMAGED = ".damaged-"
 
 
 class StageStore:
@@ -25,19 +29,35 @@ class StageStore:
 
     Args:
         folder: Where the stages lie, or will lie.
+        repair: Whether to read every stage's weights, set aside what is damaged, and clear away
+            what an interrupted writer left. Only the one writer may.
+
+    Attributes:
+        set_aside: Why stages were set aside, by id. They can be trained again.
 
     Raises:
-        StoreError: A stage's record is damaged or of another format.
+        StageFormatError: A stage was written by another version.
+        StoreError: A stage is damaged, and is not to be repaired.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, repair: bool = False) -> None:
         self._folder = folder
         self._stages: dict[str, Stage] = {}
         self._edges: dict[tuple[str | None, Round | None], str] = {}
+        self._executed_epochs = 0
+        self.set_aside: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(folder.iterdir()):
-            if not path.name.startswith("."):
-                self.adopt(path.name)
+        if repair:
+            self._remove_unfinished()
+        for stage_id in stage_ids(folder):
+            try:
+                self.adopt(stage_id)
+                if repair:
+                    self.weights(stage_id)
+            except StoreError as error:
+                if not repair or isinstance(error, StageFormatError):
+                    raise
+                self.put_aside(stage_id, str(error))
 
     def __len__(self) -> int:
         return len(self._stages)
@@ -54,7 +74,7 @@ class StageStore:
     @property
     def executed_epochs(self) -> int:
         """Fine-tuning epochs of all rounds that were accepted."""
-        return max((stage.executed_epochs for stage in self), default=0)
+        return self._executed_epochs
 
     def child(self, parent: str | None, round_: Round | None) -> Stage | None:
         """The stage that `round_` made of `parent`, if it is there; of (None, None), the root."""
@@ -62,8 +82,14 @@ class StageStore:
         return None if stage_id is None else self._stages[stage_id]
 
     def adopt(self, stage_id: str) -> Stage:
-        """Take up a stage that was committed by somebody else since this store was opened."""
-        path = self._folder / stage_id / "stage.json"
+        """Take up a stage that was committed by somebody else since this store was opened.
+
+        Raises:
+            StoreError: Its record is missing or damaged.
+        """
+        if not is_stage_id(stage_id):
+            raise StoreError(f"{stage_id!r} cannot be a stage's id")
+        path = self._folder / stage_id / _RECORD
         try:
             stage = Stage.from_json(json.loads(path.read_bytes()))
         except (OSError, ValueError) as error:
@@ -72,52 +98,73 @@ class StageStore:
             raise StoreError(f"{path} describes the stage {stage.id}")
         return self._admit(stage)
 
+    def rescan(self) -> None:
+        """Take up all stages that were committed by somebody else since this store was opened."""
+        for stage_id in stage_ids(self._folder):
+            self.adopt(stage_id)
+
     def weights(self, stage_id: str) -> bytes:
         """Content of a stage's `model.safetensors`.
 
         Raises:
             StoreError: The file is missing or not what was committed.
         """
-        path = self._folder / stage_id / "model.safetensors"
+        path = self._folder / stage_id / _WEIGHTS
         try:
             content = path.read_bytes()
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error}") from error
         if _digest(content) != self._stages[stage_id].sha256:
-            raise StoreError(f"{path} does not have the checksum of its stage.json")
+            raise StoreError(f"{path} does not have the checksum of its {_RECORD}")
         return content
 
-    def commit(self, draft: Draft, weights: bytes) -> Stage:
+    def commit(self, draft: Draft, weights: bytes, *, trial: int) -> Stage:
         """Accept a stage, or return the one that was accepted under its id before.
+
+        Args:
+            draft: What a worker made.
+            weights: Content of its `model.safetensors`.
+            trial: Number of the trial that had it trained.
 
         Returns:
             The stage, safely on disk.
         """
-        if draft.id in self._stages:
-            return self._stages[draft.id]
+        folder = self._folder / draft.id
+        if draft.id in self._stages or folder.exists():
+            return self._stages.get(draft.id) or self.adopt(draft.id)
         stage = Stage.accept(
             draft,
-            executed_epochs=self.executed_epochs + draft.epochs,
+            trial=trial,
+            executed_epochs=self._executed_epochs + draft.epochs,
             sha256=_digest(weights),
         )
         unfinished = self._folder / f"{UNFINISHED}{stage.id}"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
-        write_synced(unfinished / "model.safetensors", weights)
-        write_synced(unfinished / "stage.json", _record(stage))
+        write_synced(unfinished / _WEIGHTS, weights)
+        write_synced(unfinished / _RECORD, _encoded(stage))
         sync_folder(unfinished)
-        unfinished.rename(self._folder / stage.id)
+        unfinished.rename(folder)
         sync_folder(self._folder)
         return self._admit(stage)
 
     def set_test_accuracy(self, stage_id: str, accuracy: float) -> Stage:
         """Record the accuracy on the test split, in place of an earlier one."""
         stage = replace(self._stages[stage_id], test_accuracy=accuracy)
-        replace_file(self._folder / stage_id / "stage.json", _record(stage))
+        replace_file(self._folder / stage_id / _RECORD, _encoded(stage))
         return self._admit(stage)
 
-    def remove_unfinished(self) -> None:
-        """Clear away what an interrupted writer left. Only the one writer may call this."""
+    def put_aside(self, stage_id: str, reason: str) -> None:
+        """Move a damaged stage out of the way, so that it can be trained again."""
+        stage = self._stages.pop(stage_id, None)
+        if stage is not None:
+            del self._edges[stage.edge]
+        number = sum(1 for _ in self._folder.glob(f"{_DAMAGED}{stage_id}-*"))
+        (self._folder / stage_id).rename(self._folder / f"{_DAMAGED}{stage_id}-{number}")
+        sync_folder(self._folder)
+        self.set_aside[stage_id] = reason
+
+    def _remove_unfinished(self) -> None:
         for path in self._folder.glob(f"{UNFINISHED}*"):
             shutil.rmtree(path)
         for path in self._folder.glob(f"*/{UNFINISHED}*"):
@@ -125,11 +172,17 @@ class StageStore:
 
     def _admit(self, stage: Stage) -> Stage:
         self._stages[stage.id] = stage
-        self._edges[stage.parent, stage.schedule[-1] if stage.schedule else None] = stage.id
+        self._edges[stage.edge] = stage.id
+        self._executed_epochs = max(self._executed_epochs, stage.executed_epochs)
         return stage
 
 
-def _record(stage: Stage) -> bytes:
+def stage_ids(folder: Path) -> list[str]:
+    """Ids of the stages that lie in a store's folder, whole or damaged; nothing else counts."""
+    return sorted(path.name for path in folder.iterdir() if is_stage_id(path.name))
+
+
+def _encoded(stage: Stage) -> bytes:
     return (json.dumps(stage.to_json(), indent=1, allow_nan=False) + "\n").encode()
 
 

@@ -4,24 +4,24 @@ Whoever runs rounds (Ray Tune's workers, or a loop in a test) asks a campaign fo
 tells it what became of them. The campaign keeps ledger, store and sampler study in step.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
 
 from pruning import Round, Schedule, Stage, StageStore
 from search.early_stop import far_behind
 from search.errors import ExhaustedError
 from search.front import Scale, on_front
 from search.ledger import Ledger, Trial
-from search.sampler_study import SamplerStudy
+from search.sampler_study import NewSampler, SamplerStudy
 from search.space import SearchSpace
 
 _MOST_REPEATS = 25  # proposals in a row that ask for nothing new, before a search gives up
+_MOST_FAILURES = 5  # trials in a row that fail for one kind of reason, likewise
 
-NewSampler = Callable[[int], BaseSampler]
-"""Makes the sampler of one proposal, given the proposal's number."""
+_MOST_DEATHS = 4  # of workers that run one trial
+
+DIVERGED = "diverged"
+"""Kind of a failure that a round repeats whenever it is run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,23 +82,32 @@ class Campaign:
         for stage in store:
             self._study.observe(stage)
         self._rows: dict[int, int] = {}
+        self._failing: dict[Schedule, str] = {}
+        self._failures_in_a_row: list[str] = []
+        self._adopted: list[Trial] = []
         for trial in ledger:
-            if trial.state in (TrialState.RUNNING, TrialState.FAIL):
-                self._rows[trial.number] = self._study.adopt(trial.schedule)
-            if trial.state is TrialState.FAIL:
-                self._study.settle(self._rows.pop(trial.number))
-        self._adopted = ledger.running()
+            self._take_up(trial)
         self._in_flight: dict[int, Trial] = {}
+        self._deaths: dict[int, int] = {}
         self._exhausted = False
+        self._cut = False
         self.ended_by: str | None = None
         """Why no more trials are handed out, other than that all were."""
+        self.broken: str | None = None
+        """What makes it pointless to go on in this run."""
 
     @property
     def finished(self) -> bool:
         """Whether no trial will be handed out any more; some may still be in flight."""
-        return self.ended_by is not None or (
-            not self._adopted and len(self._ledger) >= self._asked_trials
-        )
+        if self.broken is not None:
+            return True
+        asked = self.ended_by is not None or len(self._ledger) >= self._asked_trials
+        return asked and not self._adopted
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do: `finished`, and no trial in flight may come back."""
+        return self.finished and not self._in_flight
 
     def next_trial(self) -> Trial | None:
         """A trial to run, or None while enough are in flight or none is left."""
@@ -113,10 +122,15 @@ class Campaign:
     def close(self, reason: str) -> None:
         """Hand out no more trials, and let those in flight end after their present round."""
         self.ended_by = self.ended_by or reason
+        self._cut = True
         for trial in self._adopted:
             self._stop(trial, reason)
             self._study.settle(self._rows.pop(trial.number))
         self._adopted = []
+
+    def abandon(self, reason: str) -> None:
+        """Give up this run; its unfinished trials stay as they are, for the next one."""
+        self.broken = self.broken or reason
 
     def accept(self, stage_id: str) -> tuple[Stage, bool]:
         """Take note of a stage that was committed, and of its ancestors.
@@ -136,7 +150,7 @@ class Campaign:
         """Whether a trial should end with a stage that it has just reached."""
         if stage.schedule == self._in_flight[number].schedule:
             return True
-        return self.ended_by is not None or (self._early_stop and self._far_behind(stage))
+        return self._cut or (self._early_stop and self._far_behind(stage))
 
     def end(self, number: int) -> None:
         """Record that a trial has ended: complete, or stopped after one of its rounds."""
@@ -145,25 +159,43 @@ class Campaign:
         if last and last[0].schedule == trial.schedule:
             (stage,) = last
             self._ledger.complete(number, val_accuracy=stage.val_accuracy, params=stage.params)
+            self._failures_in_a_row = []
         else:
             self._stop(trial, self.ended_by or "fell far behind networks of about its size")
         self._settle(number)
 
     def fail(self, number: int, reason: str) -> None:
-        """Record that a trial could not be finished."""
+        """Record that a trial could not be finished.
+
+        Args:
+            number: Of the trial.
+            reason: What happened; up to a colon, the kind of failure.
+        """
+        self._remember_failure(self._in_flight[number].schedule, reason)
         self._ledger.fail(number, reason)
         self._settle(number)
+        self._count_failure(reason)
+
+    def retry(self, number: int, reason: str) -> None:
+        """Have a trial run again whose worker died; after the fourth death it has failed."""
+        self._deaths[number] = self._deaths.get(number, 0) + 1
+        if self._deaths[number] == _MOST_DEATHS:
+            self.fail(number, f"worker died: {_MOST_DEATHS} times, the last time of {reason}")
+        elif self._cut:
+            self.end(number)
+        else:
+            self._adopted.append(self._in_flight.pop(number))
 
     def progress(self) -> Progress:
         """Where the search stands."""
-        states = [trial.state for trial in self._ledger]
+        trials = list(self._ledger)
         points = front(self._store)
         return Progress(
-            trials=sum(state.is_finished() for state in states),
+            trials=sum(not trial.running for trial in trials),
             asked_trials=self._asked_trials,
             running=len(self._in_flight),
-            failed=states.count(TrialState.FAIL),
-            stopped=states.count(TrialState.PRUNED),
+            failed=sum(trial.failed for trial in trials),
+            stopped=sum(trial.stopped for trial in trials),
             stages=len(self._store),
             front=len(points),
             hypervolume=hypervolume(points, self._scale),
@@ -181,26 +213,62 @@ class Campaign:
             self.close(f"the {self._max_epochs} epochs of --max-epochs are spent")
 
     def _propose(self) -> Trial | None:
-        if self._exhausted:
+        if self._exhausted or self.ended_by is not None:
             return None
         try:
             row, schedule = self._study.propose(self._new_sampler(len(self._ledger)))
         except ExhaustedError:
             self._exhausted = True
             if not self._in_flight:
-                self.close("every schedule of the search space was tried")
+                self.ended_by = "every schedule of the search space was tried"
             return None
-        self._count_repeats(schedule)
+        failure = self._known_failure(schedule)
+        self._count_repeats(schedule, failed=failure is not None)
         trial = self._ledger.add(schedule)
         self._rows[trial.number] = row
-        return trial
+        if failure is None:
+            return trial
+        self._in_flight[trial.number] = trial
+        self.fail(trial.number, failure)
+        return None
 
-    def _count_repeats(self, schedule: Schedule) -> None:
-        known = len(path(self._store, schedule)) > len(schedule)
+    def _take_up(self, trial: Trial) -> None:
+        """Go on with a trial of an earlier run: to its end, or to mend what is lost of it."""
+        made = path(self._store, trial.schedule)
+        if trial.failed or trial.stopped:
+            if trial.reason is not None:
+                self._remember_failure(trial.schedule, trial.reason)
+            self._study.settle(self._study.adopt(trial.schedule))
+        elif trial.running or len(made) <= len(trial.schedule):
+            self._rows[trial.number] = self._study.adopt(trial.schedule)
+            self._adopted.append(trial)
+
+    def _remember_failure(self, schedule: Schedule, reason: str) -> None:
+        made = len(path(self._store, schedule))
+        if reason.startswith(DIVERGED) and made <= len(schedule):
+            self._failing[schedule[:made]] = reason
+
+    def _known_failure(self, schedule: Schedule) -> str | None:
+        """Why a schedule cannot be run, if one of its rounds is known to diverge."""
+        for length in range(len(schedule) + 1):
+            if schedule[:length] in self._failing:
+                return self._failing[schedule[:length]]
+        return None
+
+    def _count_repeats(self, schedule: Schedule, *, failed: bool) -> None:
+        known = failed or len(path(self._store, schedule)) > len(schedule)
         asked = any(trial.schedule == schedule for trial in self._in_flight.values())
         self._repeats = self._repeats + 1 if known or asked else 0
         if self._repeats == _MOST_REPEATS:
-            self.close(f"the last {_MOST_REPEATS} proposals were repeats")
+            self.ended_by = f"the last {_MOST_REPEATS} proposals were repeats"
+
+    def _count_failure(self, reason: str) -> None:
+        kind = reason.partition(":")[0]
+        if self._failures_in_a_row and self._failures_in_a_row[0] != kind:
+            self._failures_in_a_row = []
+        self._failures_in_a_row.append(kind)
+        if len(self._failures_in_a_row) == _MOST_FAILURES:
+            self.abandon(f"{_MOST_FAILURES} trials in a row failed, the last one as {reason}")
 
     def _far_behind(self, stage: Stage) -> bool:
         others = [other for other in self._store if other.id != stage.id]

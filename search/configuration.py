@@ -1,11 +1,11 @@
 """The configuration of a search: the command line is generated from it."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_type_hints
 
+from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 from tyro.conf import arg
 
 from search.errors import RefusedError
@@ -25,6 +25,7 @@ _CHANGEABLE = frozenset(
         "address",
     )
 )
+_EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS
 _NAMED_SETS = ("digits", "fashion-mnist")
 
 
@@ -154,7 +155,11 @@ class SearchConfig:
     ] = None
     address: Annotated[
         str | None,
-        _flag("A", "Ray cluster to join: auto, or host:port.", default="a private Ray"),
+        _flag(
+            "A",
+            "Ray cluster to join: auto, or host:port. A private Ray is: local.",
+            default="local",
+        ),
     ] = None
     seed: Annotated[int, _flag("N", "Of everything that is drawn at random.")] = 0
 
@@ -164,21 +169,21 @@ class SearchConfig:
                 raise RefusedError(f"--{flag} must be {rule}, got {value}.")
 
     def _rules(self) -> list[tuple[str, Any, str, bool]]:
-        counts: list[tuple[str, int | None, int]] = [
-            ("image-size", self.image_size, 16),
-            ("batch-size", self.batch_size, 2),
-            ("root-epochs", self.root_epochs, 0),
-            ("gpus", self.gpus, 0),
-            ("trials-per-gpu", self.trials_per_gpu, 1),
-            ("workers", self.workers, 1),
-            ("trials", self.trials, 1),
-            ("max-epochs", self.max_epochs, 1),
-            ("max-rounds", self.max_rounds, 1),
-            ("seed", self.seed, 0),
+        counts: list[tuple[str, int | None, int, int]] = [
+            ("image-size", self.image_size, 16, 4096),
+            ("batch-size", self.batch_size, 2, 2**20),
+            ("root-epochs", self.root_epochs, 0, 10**6),
+            ("gpus", self.gpus, 0, 10**5),
+            ("trials-per-gpu", self.trials_per_gpu, 1, 100),
+            ("workers", self.workers, 1, 10**5),
+            ("trials", self.trials, 1, 10**9),
+            ("max-epochs", self.max_epochs, 1, 10**12),
+            ("max-rounds", self.max_rounds, 1, 64),
+            ("seed", self.seed, 0, 2**63 - 1),
         ]
         rules: list[tuple[str, Any, str, bool]] = [
-            (flag, value, f"at least {least}", value is None or value >= least)
-            for flag, value, least in counts
+            (flag, value, f"from {least} to {most}", value is None or least <= value <= most)
+            for flag, value, least, most in counts
         ]
         choices: list[tuple[str, tuple[float, ...], str, bool]] = [
             ("rates", self.rates, "in (0, 1]", all(0 < rate <= 1 for rate in self.rates)),
@@ -203,22 +208,31 @@ class SearchConfig:
         return rules
 
     @property
+    def private(self) -> bool:
+        """Whether the search starts a Ray of its own."""
+        return self.address in (None, "local")
+
+    @property
     def folder(self) -> Path:
         """Where the results lie."""
-        return self.resume or self.out or Path("results") / Path(self.data).name
+        return self.resume or self.out or Path("results") / Path(self._data).name
 
     def resolved(self, *, image_size: int) -> Self:
         """The configuration as it is kept: nothing depends on the folder it was started from."""
-        data = self.data if self.data in _NAMED_SETS else str(Path(self.data).absolute())
         return replace(
             self,
-            data=data,
+            data=self._data,
             data_root=_absolute(self.data_root),
             checkpoint=_absolute(self.checkpoint),
             image_size=image_size,
             out=None,
             resume=None,
         )
+
+    @property
+    def _data(self) -> str:
+        named = self.data in _NAMED_SETS
+        return self.data if named else str(Path(self.data).expanduser().resolve())
 
     def resumes(self, kept: "SearchConfig") -> None:
         """Check that this configuration may go on with a search that was started with `kept`.
@@ -246,15 +260,27 @@ class SearchConfig:
         }
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """The configuration that `to_json` wrote."""
+    def from_json(cls, record: object) -> Self:
+        """The configuration that `to_json` wrote.
+
+        Raises:
+            RefusedError: It is damaged: a setting is missing, unknown, or not of its type.
+        """
+        if not isinstance(record, dict):
+            raise RefusedError("The configuration in search.json is damaged.")
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in record.items()
         }
-        for name in ("data_root", "checkpoint"):
-            values[name] = None if values[name] is None else Path(values[name])
-        return cls(**values)
+        try:
+            for name in ("data_root", "checkpoint"):
+                values[name] = None if values[name] is None else Path(values[name])
+            for name, hint in get_type_hints(cls).items():
+                if name not in ("out", "resume"):
+                    check_type(values[name], hint, collection_check_strategy=_EVERY_ITEM)
+            return cls(**values)
+        except (KeyError, TypeError, TypeCheckError) as error:
+            raise RefusedError(f"The configuration in search.json is damaged: {error}.") from error
 
 
 def _absolute(value: Any) -> Any:

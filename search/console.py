@@ -1,8 +1,10 @@
 """What a person sees of a search: lasting lines, and on a terminal one that is kept up to date."""
 
+import os
 import shutil
 import sys
 import time
+from pathlib import Path
 from typing import TextIO
 
 _LIVE_SECONDS = 0.5
@@ -52,8 +54,11 @@ class Console:
             self._shown = ""
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:  # the reader left, as `head` does; the search goes on without
+            self._stream = Path(os.devnull).open("w")  # noqa: SIM115
 
 
 def duration(seconds: float) -> str:

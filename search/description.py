@@ -24,7 +24,7 @@ def describe(
     pool: Pool,
     earlier: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The content of search.json.
+    """The content of search.json: as the search was started, and a list of its runs.
 
     Args:
         config: The resolved configuration.
@@ -36,9 +36,16 @@ def describe(
     Raises:
         RefusedError: The resumed search had other images, or another recipe or root.
     """
+    run = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()}
+        | {library: version(library) for library in _LIBRARIES},
+        "commit": _commit(),
+        "hardware": describe_hardware(pool),
+    }
     description = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config.to_json(),
+        **run,
         "data": {
             "fingerprint": data.fingerprint,
             "classes": list(data.classes),
@@ -50,21 +57,18 @@ def describe(
         },
         "recipe": origin.recipe.to_json(),
         "root": dict(origin.root),
-        "versions": {"python": platform.python_version()}
-        | {library: version(library) for library in _LIBRARIES},
-        "commit": _commit(),
-        "hardware": describe_hardware(pool),
+        "runs": [run],
     }
     if earlier is None:
         return description
     _check_fingerprint(config, data, earlier)
-    _check_same("recipe", origin.recipe.to_json(), earlier["recipe"])
-    _check_same("root", origin.root, earlier["root"])
-    return {**earlier, **description, "created": earlier["created"]}
+    _check_same("recipe", origin.recipe.to_json(), earlier.get("recipe", {}))
+    _check_same("root", origin.root, earlier.get("root", {}))
+    return {**earlier, "config": config.to_json(), "runs": [*earlier.get("runs", []), run]}
 
 
 def _check_fingerprint(config: SearchConfig, data: ImageData, earlier: Mapping[str, Any]) -> None:
-    before = earlier["data"]["fingerprint"]
+    before = str(earlier.get("data", {}).get("fingerprint"))
     if data.fingerprint != before:
         raise RefusedError(
             f"--data {config.data} does not hold the images that this search was started with "

@@ -17,12 +17,15 @@ class Pool:
         workers: How many trials run at once.
         gpus: GPUs that are used; 0 on the CPU.
         gpus_per_worker: Share of a GPU that each worker holds.
+        ahead: Trials that may be in flight: one more than workers, so that none waits for the
+            next proposal; where Ray has room for more workers than were asked for, no more.
     """
 
     device_type: str
     workers: int
     gpus: int
     gpus_per_worker: float
+    ahead: int
 
 
 def make_pool(
@@ -33,6 +36,7 @@ def make_pool(
     asked_workers: int | None,
     cores: int,
     device_type: str,
+    shared: bool,
 ) -> Pool:
     """Decide where trials run.
 
@@ -43,6 +47,7 @@ def make_pool(
         asked_workers: Workers on the CPU; None is one a core.
         cores: Cores of this machine, or of the cluster.
         device_type: What a worker that holds a GPU trains on.
+        shared: Whether Ray has more to give than this search asks for.
 
     Raises:
         RefusedError: More GPUs were asked for than there are.
@@ -53,15 +58,13 @@ def make_pool(
             f"--gpus {gpus} was asked for, but there are {present_gpus}.\n"
             f"Ask for {present_gpus} at most; --gpus 0 runs on the CPU."
         )
-    if gpus == 0:
-        return Pool(
-            device_type="cpu", workers=asked_workers or max(1, cores), gpus=0, gpus_per_worker=0.0
-        )
+    workers = gpus * trials_per_gpu if gpus else asked_workers or max(1, cores)
     return Pool(
-        device_type=device_type,
-        workers=gpus * trials_per_gpu,
+        device_type=device_type if gpus else "cpu",
+        workers=workers,
         gpus=gpus,
-        gpus_per_worker=1 / trials_per_gpu,
+        gpus_per_worker=1 / trials_per_gpu if gpus else 0.0,
+        ahead=workers if shared else workers + 1,
     )
 
 

@@ -3,14 +3,15 @@
 To start and to resume are the same: open ledger and store, go on until nothing is left.
 """
 
-import optuna
 import ray
+import torch
 
 from data import ImageData
 from search.campaign import Campaign, front, hypervolume
 from search.configuration import SearchConfig
 from search.console import Console
 from search.devices import Pool
+from search.errors import BrokenOffError
 from search.interruption import Interruption
 from search.observer import Observer, Tables
 from search.opening import Search, find_root, open_images, open_search
@@ -20,6 +21,8 @@ from search.run_time import RunTime
 from search.samplers import make_sampler
 from search.tune_loop import run_trials
 
+_ANSWER_SECONDS = 60  # how long Ray may take for a trifle before it is taken for dead
+
 
 def run_search(config: SearchConfig, console: Console) -> None:
     """Start or resume a search, and run it to its end.
@@ -28,7 +31,6 @@ def run_search(config: SearchConfig, console: Console) -> None:
         RefusedError: It cannot be started; nothing was changed.
         KeyboardInterrupt: It was interrupted; what was done is kept.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = ResultsFolder(config.folder)
     resume = config.resume is not None
     folder.check(resume=resume)
@@ -36,7 +38,9 @@ def run_search(config: SearchConfig, console: Console) -> None:
     root = find_root(config, folder, data)
     with worker_pool(config) as pool, folder.locked(resume=resume):
         search = open_search(config, folder, source, data, root, pool)
-        tables = Tables(folder, search.store, search.ledger)
+        for reason in search.store.set_aside.values():
+            console.line(f"Set aside, to be trained again: {reason}")
+        tables = Tables(folder, search.store)
         _run(search, tables, pool, console)
         _finish(search, tables, data, console)
 
@@ -52,7 +56,7 @@ def _run(search: Search, tables: Tables, pool: Pool, console: Console) -> None:
             config.sampler, search.space, search.scale, seed=config.seed, draw=draw
         ),
         trials=config.trials,
-        ahead=pool.workers + 1,
+        ahead=pool.ahead,
         max_epochs=config.max_epochs,
         early_stop=config.early_stop,
     )
@@ -83,6 +87,8 @@ def _run_trials(
 
     def on_step() -> None:
         interruption.check()
+        if campaign.broken is not None:
+            raise BrokenOffError(f"{campaign.broken}.")
         run_time.save_if_due()
         _check_hours(campaign, run_time, config.max_hours)
         observer.show()
@@ -91,10 +97,18 @@ def _run_trials(
         f"{config.trials} trials by {config.sampler} on {pool.workers} worker(s), "
         f"{pool.device_type}; results in {search.folder.path}"
     )
-    with interruption.watching():
-        run_trials(
-            campaign, pool, search.plan, writer, on_stage=observer.on_stage, on_step=on_step
-        )
+    try:
+        with interruption.watching():
+            run_trials(
+                campaign, pool, search.plan, writer, on_stage=observer.on_stage, on_step=on_step
+            )
+        if campaign.broken is not None:
+            raise BrokenOffError(f"{campaign.broken}.")
+    except ray.exceptions.RayError as error:
+        raise BrokenOffError(f"Ray failed: {str(error).splitlines()[0]}") from error
+    finally:
+        tables.write_front()
+        tables.write_candidates()
 
 
 def _check_hours(campaign: Campaign, run_time: RunTime, limit: float | None) -> None:
@@ -104,9 +118,12 @@ def _check_hours(campaign: Campaign, run_time: RunTime, limit: float | None) -> 
 
 def _finish(search: Search, tables: Tables, data: ImageData, console: Console) -> None:
     """Fill in the test accuracy of the front, write the tables, say what was found."""
+    search.store.rescan()
     members = front(search.store)
     if data.test.labelled:
-        runner = search.plan.runner()
+        # With --address the driver's machine may have no GPU.
+        on_gpu = search.plan.origin.device_type == "cuda" and torch.cuda.is_available()
+        runner = search.plan.runner(torch.device("cuda" if on_gpu else "cpu"))
         for stage in members:
             if stage.test_accuracy is None:
                 accuracy = runner.test_accuracy(stage, search.store.weights(stage.id))

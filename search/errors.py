@@ -14,3 +14,14 @@ class RefusedError(SearchError):
 
 class ExhaustedError(SearchError):
     """No schedule is left to propose."""
+
+
+class LedgerError(SearchError):
+    """The ledger's file cannot be read or written."""
+
+
+class BrokenOffError(SearchError):
+    """A run cannot go on; what was done is kept, and another run can.
+
+    The command ends with exit code 2, if the reason is outside the program.
+    """

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from pruning import Stage, StageStore
 from search.campaign import Campaign
 from search.console import Console, duration
-from search.ledger import Ledger
 from search.result_tables import candidates_csv, pareto_csv
 from search.results_folder import ResultsFolder
 from search.store_actor import Activity
@@ -15,22 +14,21 @@ _TABLE_SHARE = 0.05  # of the time, at most, goes into writing candidates.csv
 
 
 class Tables:
-    """The tables of a results folder; all that they say is in ledger and store."""
+    """The tables of a results folder; all that they say is in the store."""
 
-    def __init__(self, folder: ResultsFolder, store: StageStore, ledger: Ledger) -> None:
+    def __init__(self, folder: ResultsFolder, store: StageStore) -> None:
         self._folder = folder
         self._store = store
-        self._ledger = ledger
         self._due = 0.0
 
     def write_front(self) -> None:
         """Write pareto.csv."""
-        self._folder.write_table("pareto.csv", pareto_csv(self._store, self._ledger))
+        self._folder.write_table("pareto.csv", pareto_csv(self._store))
 
     def write_candidates(self) -> None:
         """Write candidates.csv."""
         start = time.monotonic()
-        self._folder.write_table("candidates.csv", candidates_csv(self._store, self._ledger))
+        self._folder.write_table("candidates.csv", candidates_csv(self._store))
         end = time.monotonic()
         self._due = end + (end - start) / _TABLE_SHARE
 

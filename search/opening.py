@@ -12,6 +12,7 @@ from pruning import (
     CheckpointError,
     Origin,
     Recipe,
+    StageFormatError,
     StageStore,
     StudentArchitecture,
     read_checkpoint,
@@ -65,9 +66,11 @@ def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, Ima
         source = DataSource(
             data=config.data, data_root=config.data_root, image_size=config.image_size
         )
-        return source, open_data(source, progress=progress)
+        data = open_data(source, progress=progress)
     except DataError as error:
         raise RefusedError(str(error)) from error
+    kept = config.resolved(image_size=data.image_size)  # workers run elsewhere: absolute paths
+    return replace(source, data=kept.data, data_root=kept.data_root), data
 
 
 def find_root(config: SearchConfig, folder: ResultsFolder, data: ImageData) -> Root:
@@ -135,14 +138,20 @@ def open_search(
         root=root.made_of,
         device_type=pool.device_type,
     )
-    store = StageStore(folder.stages)
-    if config.checkpoint is not None and root.tensors is None and not len(store):
-        raise RefusedError(f"{config.checkpoint} is gone, and is still needed: put it back.")
     earlier = folder.read() if folder.is_search() else None
     folder.write(describe(config, data, origin, pool, earlier))
+    try:
+        store = StageStore(folder.stages, repair=True)
+    except StageFormatError as error:
+        raise RefusedError(str(error)) from error
+    if config.checkpoint is not None and root.tensors is None and store.child(None, None) is None:
+        raise RefusedError(f"{config.checkpoint} is gone, and is still needed: put it back.")
     space = SearchSpace(
         rates=config.rates, epochs=config.epochs, lrs=config.lrs, max_rounds=config.max_rounds
     )
+    ledger = Ledger(folder.ledger, space)
+    if not len(ledger):
+        ledger.restore(store)
     return Search(
         config=config,
         folder=folder,
@@ -154,7 +163,7 @@ def open_search(
             checkpoint=root.tensors,
         ),
         scale=_scale(root.architecture),
-        ledger=Ledger(folder.ledger, space),
+        ledger=ledger,
         store=store,
     )
 

@@ -18,6 +18,7 @@ from search.errors import RefusedError
 from search.store_actor import StoreActor
 
 _CONNECT_SECONDS = 5
+_FREE_SECONDS = 120
 _OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
@@ -32,10 +33,10 @@ def worker_pool(config: SearchConfig) -> Iterator[Pool]:
         RefusedError: More GPUs were asked for than there are, or there is no such cluster.
     """
     try:
-        if config.address is None:
+        if config.private:
             yield _pool(config, torch.cuda.device_count(), usable_cores(), device_type="cuda")
         else:
-            _join(config.address)
+            _join(str(config.address))
             yield _cluster_pool(config)
     finally:
         ray.shutdown()
@@ -43,14 +44,19 @@ def worker_pool(config: SearchConfig) -> Iterator[Pool]:
 
 def _join(address: str) -> None:
     try:
-        host, colon, port = address.removeprefix("ray://").rpartition(":")
+        if address.startswith("ray://"):
+            raise RefusedError(
+                "--address ray://… is a Ray client, whose driver runs elsewhere.\n"
+                "Start the search on a machine of the cluster, with --address auto."
+            )
+        host, colon, port = address.rpartition(":")
         if colon:  # Ray itself would try for minutes
             socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
         ray.init(address=address, **_OPTIONS)
     except (OSError, ValueError) as error:
         raise RefusedError(
             f"There is no Ray cluster at --address {address}.\n"
-            "Start one with `ray start --head`, or leave the flag out."
+            "Start one with `ray start --head`, or use a private Ray by --address local."
         ) from error
 
 
@@ -82,7 +88,14 @@ def _cluster_pool(config: SearchConfig) -> Pool:
     device_type = "cpu"
     if gpus and config.gpus != 0:
         share = 1 / config.trials_per_gpu
-        device_type = ray.get(_device_type.options(num_cpus=0, num_gpus=share).remote())
+        probe = _device_type.options(num_cpus=0, num_gpus=share).remote()
+        try:
+            device_type = ray.get(probe, timeout=_FREE_SECONDS)
+        except ray.exceptions.GetTimeoutError:
+            raise RefusedError(
+                f"No GPU of the cluster became free within {_FREE_SECONDS} seconds.\n"
+                "Try again later, or run on its CPUs by --gpus 0."
+            ) from None
     return _pool(config, gpus, int(resources.get("CPU", 1)), device_type=device_type)
 
 
@@ -94,6 +107,7 @@ def _pool(config: SearchConfig, gpus: int, cores: int, *, device_type: str) -> P
         asked_workers=config.workers,
         cores=cores,
         device_type=device_type,
+        shared=not config.private,
     )
 
 

@@ -1,13 +1,12 @@
-"""The tables that people read, as pure functions of ledger and store."""
+"""The tables that people read, as pure functions of the stages."""
 
 import json
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from pruning import Stage, StageStore
-from search.campaign import front, path
-from search.ledger import Trial
+from pruning import Stage
+from search.campaign import front
 
 COLUMNS = (
     "stage",
@@ -29,39 +28,27 @@ COLUMNS = (
 )
 
 
-def candidates_csv(store: StageStore, trials: Iterable[Trial]) -> str:
+def candidates_csv(stages: Iterable[Stage]) -> str:
     """Every stage, in the order in which they were accepted, with a column `on_front`."""
-    stages = sorted(
-        store, key=lambda stage: (stage.executed_epochs, stage.schedule != (), stage.id)
+    ordered = sorted(
+        stages, key=lambda stage: (stage.executed_epochs, len(stage.schedule), stage.id)
     )
-    members = {stage.id for stage in front(stages)}
-    table = _table(stages, first_trials(store, trials))
-    table["on_front"] = [stage.id in members for stage in stages]
+    members = {stage.id for stage in front(ordered)}
+    table = _table(ordered)
+    table["on_front"] = [stage.id in members for stage in ordered]
     return str(table.to_csv(index=False))
 
 
-def pareto_csv(store: StageStore, trials: Iterable[Trial]) -> str:
+def pareto_csv(stages: Iterable[Stage]) -> str:
     """The front, by ascending parameters."""
-    return str(_table(front(store), first_trials(store, trials)).to_csv(index=False))
+    return str(_table(front(stages)).to_csv(index=False))
 
 
-def first_trials(store: StageStore, trials: Iterable[Trial]) -> dict[str, int]:
-    """For each stage the number of the first trial whose schedule passes it; the root has 0."""
-    first: dict[str, int] = {}
-    root = store.child(None, None)
-    if root is not None:
-        first[root.id] = 0
-    for trial in trials:
-        for stage in path(store, trial.schedule):
-            first.setdefault(stage.id, trial.number)
-    return first
-
-
-def _table(stages: Sequence[Stage], trials: dict[str, int]) -> pd.DataFrame:
+def _table(stages: Sequence[Stage]) -> pd.DataFrame:
     rows = [
         {
             "stage": stage.id,
-            "trial": trials.get(stage.id),
+            "trial": stage.trial if stage.schedule else 0,
             "round": len(stage.schedule),
             "width_mult": stage.width_mult,
             "channels": json.dumps(stage.channels),

@@ -43,12 +43,14 @@ class ResultsFolder:
         """
         try:
             content = json.loads(self._description.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise RefusedError(
                 f"{self.path} holds no search.\nStart one there with --out {self.path}."
             ) from None
-        except ValueError as error:
-            raise RefusedError(f"{self._description} is damaged: {error}.") from error
+        except (ValueError, OSError) as error:
+            raise RefusedError(f"{self._description} cannot be read: {error}.") from error
+        if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
+            raise RefusedError(f"{self._description} is damaged: it describes no search.")
         if content.get("format") != FORMAT:
             raise RefusedError(
                 f"{self._description} has format {content.get('format')}; this version of the "
@@ -77,6 +79,11 @@ class ResultsFolder:
             raise RefusedError(
                 f"{self.path} already holds a search.\n"
                 f"Go on with it by --resume {self.path}, or choose another --out."
+            )
+        elif self.stages.exists() or self.ledger.exists():
+            raise RefusedError(
+                f"{self.path} holds what is left of a search, but no search.json.\n"
+                "Put that back, or choose another --out."
             )
 
     @contextmanager

@@ -1,6 +1,8 @@
 """The command: `python search/run.py`; see `--help`."""
 
 import argparse
+import errno
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,17 +12,19 @@ import tyro
 
 from search.configuration import SearchConfig
 from search.console import Console
-from search.errors import RefusedError
+from search.errors import BrokenOffError, LedgerError, RefusedError
 
 # Imports inside the functions below spare --help and refusals the seconds that torch and Ray take.
 _REFUSED, _INTERRUPTED = 2, 130
+_OUTSIDE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a search from the command line.
 
     Returns:
-        The exit code: 0 done, 2 refused, 130 interrupted.
+        The exit code: 0 done, 2 refused or broken off for a reason outside the program, 130
+        interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     console = Console()
@@ -35,15 +39,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.close()
         print(error, file=sys.stderr)  # noqa: T201
         return _REFUSED
+    except (BrokenOffError, LedgerError) as error:
+        return _broken_off(str(error), folder, console)
+    except OSError as error:
+        if error.errno not in _OUTSIDE:
+            raise
+        return _broken_off(f"{error.strerror}: {error.filename}.", folder, console)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # let the farewell be read in peace
         console.close()
-        from search.results_folder import ResultsFolder
-
-        if folder is not None and ResultsFolder(folder).is_search():
-            console.line(f"Interrupted. Go on with: python search/run.py --resume {folder}")
+        resume = _resume_line(folder)
+        if resume is not None:
+            console.line(f"Interrupted. {resume}")
         return _INTERRUPTED
     return 0
+
+
+def _broken_off(reason: str, folder: Path | None, console: Console) -> int:
+    console.close()
+    lines = (reason, _resume_line(folder))
+    print(*filter(None, lines), sep="\n", file=sys.stderr)  # noqa: T201
+    return _REFUSED
+
+
+def _resume_line(folder: Path | None) -> str | None:
+    from search.results_folder import ResultsFolder
+
+    if folder is None or not ResultsFolder(folder).is_search():
+        return None
+    return f"Go on with: python search/run.py --resume {shlex.quote(str(folder))}"
 
 
 def _parse(arguments: Sequence[str]) -> SearchConfig:

@@ -1,5 +1,6 @@
 """How long a search has been running, over all its runs."""
 
+import math
 import time
 
 from search.results_folder import ResultsFolder
@@ -17,7 +18,9 @@ class RunTime:
 
     def __init__(self, folder: ResultsFolder) -> None:
         self._folder = folder
-        self._before: float = folder.read().get(_HOURS, 0.0)
+        before = folder.read().get(_HOURS, 0.0)
+        known = isinstance(before, int | float) and math.isfinite(before)
+        self._before = max(0.0, float(before)) if known else 0.0
         self._start = self._saved = time.monotonic()
 
     @property

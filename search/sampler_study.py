@@ -4,6 +4,8 @@ A prefix of a schedule is a schedule, so each stage that a trial passes is an ob
 The study is rebuilt from ledger and store whenever a search starts; nothing in it is saved.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, IntDistribution
@@ -13,6 +15,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pruning import Schedule, Stage
 from search.space import SearchSpace
+
+NewSampler = Callable[[int], BaseSampler]
+"""Makes the sampler of one proposal, given the proposal's number."""
 
 _ROOT_ACCURACY = "root_accuracy"
 

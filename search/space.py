@@ -24,7 +24,7 @@ class SearchSpace:
     max_rounds: int
 
     def rounds(self) -> tuple[Round, ...]:
-        """Every distinct round; without epochs the learning rate makes no difference."""
+        """Every distinct round; without epochs the learning rate is the first one's."""
         return tuple(
             Round(rate=rate, epochs=epochs, lr=lr)
             for rate, epochs in product(self.rates, self.epochs)
@@ -63,11 +63,10 @@ class SearchSpace:
 
     def decode(self, indices: Mapping[str, int]) -> Schedule:
         """The schedule of some parameters; those of positions beyond its end are not read."""
-        return tuple(
-            Round(
-                rate=self.rates[indices[f"rate_{position}"]],
-                epochs=self.epochs[indices[f"epochs_{position}"]],
-                lr=self.lrs[indices[f"lr_{position}"]],
-            )
-            for position in range(1, indices["rounds"] + 1)
-        )
+        rounds: list[Round] = []
+        for position in range(1, indices["rounds"] + 1):
+            epochs = self.epochs[indices[f"epochs_{position}"]]
+            rate = self.rates[indices[f"rate_{position}"]]
+            lr = self.lrs[indices[f"lr_{position}"] if epochs else 0]
+            rounds.append(Round(rate=rate, epochs=epochs, lr=lr))
+        return tuple(rounds)

@@ -1,10 +1,11 @@
 """The stage store's one writer, as a Ray actor on the driver's machine."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pruning import Draft, Round, Stage, StageStore
+from pruning import Draft, Round, Stage, StageStore, StoreError
 
 Answer: TypeAlias = Stage | Literal["train", "wait", "over"]
 
@@ -32,8 +33,7 @@ class StoreActor:
 
     def __init__(self, folder: Path, max_epochs: int | None = None) -> None:
         self._max_epochs = max_epochs
-        self._store = StageStore(folder)
-        self._store.remove_unfinished()
+        self._store = StageStore(folder, repair=True)
         self._claims: dict[tuple[str | None, Round | None], int] = {}
         self._activities: dict[int, Activity] = {}
 
@@ -49,18 +49,31 @@ class StoreActor:
             return stage
         edge = (parent, round_)
         if edge not in self._claims:
-            if round_ is not None and self._passes_limit(round_.epochs):
+            left = self._epochs_left()
+            claimed = sum(round_.epochs for _, round_ in self._claims if round_ is not None)
+            epochs = 0 if round_ is None else round_.epochs
+            if epochs > left:
                 return "over"
+            if epochs > left - claimed:
+                return "wait"  # a claim may come to nothing
             self._claims[edge] = trial
         return "train" if self._claims[edge] == trial else "wait"
 
-    def weights(self, stage_id: str) -> bytes:
-        """Content of a stage's `model.safetensors`."""
-        return self._store.weights(stage_id)
+    def weights(self, stage_id: str) -> bytes | None:
+        """Content of a stage's `model.safetensors`.
+
+        Returns:
+            The content; or None if it is damaged. The stage is then missing, to be trained again.
+        """
+        try:
+            return self._store.weights(stage_id)
+        except StoreError as error:
+            self._store.put_aside(stage_id, str(error))
+            return None
 
     def commit(self, trial: int, draft: Draft, weights: bytes) -> Stage:
         """Accept a stage that a trial has trained."""
-        stage = self._store.commit(draft, weights)
+        stage = self._store.commit(draft, weights, trial=trial)
         self.release(trial)
         return stage
 
@@ -77,8 +90,7 @@ class StoreActor:
         """What the workers are doing, by trial."""
         return self._activities
 
-    def _passes_limit(self, epochs: int) -> bool:
+    def _epochs_left(self) -> float:
         if self._max_epochs is None:
-            return False
-        claimed = sum(round_.epochs for _, round_ in self._claims if round_ is not None)
-        return self._store.executed_epochs + claimed + epochs > self._max_epochs
+            return math.inf
+        return self._max_epochs - self._store.executed_epochs

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -11,9 +12,7 @@ from ray.tune.search import Searcher
 from pruning import Stage
 from search.campaign import Campaign
 from search.devices import Pool
-from search.worker import FAILURE, OVER, SCHEDULE, STAGE, TRIAL, ScheduleTrial, WorkerPlan
-
-_WORKER_RESTARTS = 3  # how often a trial is tried again after its worker died
+from search.worker import BROKEN, FAILURE, OVER, SCHEDULE, STAGE, TRIAL, ScheduleTrial, WorkerPlan
 
 # Ray Tune reads these when it runs. Its own files are not needed: the ledger and the store are.
 _SETTINGS = {
@@ -64,7 +63,6 @@ def run_trials(
                 storage_path=scratch,
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                failure_config=tune.FailureConfig(max_failures=_WORKER_RESTARTS),
                 stop=_CampaignStopper(campaign, numbers, on_stage),
                 callbacks=[_CampaignCallback(campaign, store, numbers, on_step)],
             ),
@@ -84,7 +82,7 @@ class _CampaignSearcher(Searcher):
         """The configuration of a trial, None for "not now", or Tune's word for "no more"."""
         trial = self._campaign.next_trial()
         if trial is None:
-            return Searcher.FINISHED if self._campaign.finished else None
+            return Searcher.FINISHED if self._campaign.over else None
         self._numbers[trial_id] = trial.number
         return {
             TRIAL: trial.number,
@@ -99,12 +97,14 @@ class _CampaignSearcher(Searcher):
         self._store.release.remote(number)
         if error or result is None:
             return  # on_trial_error, which knows the reason, comes next
-        if FAILURE in result:
+        if BROKEN in result:
+            self._campaign.abandon(result[BROKEN])
+        elif FAILURE in result:
             self._campaign.fail(number, result[FAILURE])
-            return
-        if OVER in result:
-            self._campaign.close("no round fits into what is left of --max-epochs")
-        self._campaign.end(number)
+        else:
+            if OVER in result:
+                self._campaign.close("too few epochs of --max-epochs are left for a round")
+            self._campaign.end(number)
 
     def save(self, checkpoint_path: str) -> None:
         """Keep nothing: a search is resumed from its ledger."""
@@ -144,7 +144,7 @@ class _CampaignStopper(tune.Stopper):
 
 
 class _CampaignCallback(tune.Callback):
-    """Frees what a dead worker claimed, fails trials whose workers keep dying, keeps time."""
+    """Brings back the trials of dead workers, and keeps time."""
 
     def __init__(
         self,
@@ -158,15 +158,20 @@ class _CampaignCallback(tune.Callback):
         self._numbers = numbers
         self._on_step = on_step
 
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Free the claims of a trial whose worker died; it will be run again."""
-        self._store.release.remote(self._numbers[trial.trial_id])
-
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Fail a trial that its worker could not finish however often it was tried."""
-        lines = (trial.get_error() or "its worker died").strip().splitlines()
-        self._campaign.fail(self._numbers[trial.trial_id], lines[-1])
+        """Put back a trial whose worker died.
+
+        Tune's own retries are not used: it does not try again what dies while it is reset.
+        """
+        number = self._numbers[trial.trial_id]
+        self._store.release.remote(number)
+        self._campaign.retry(number, _last_line(Path(trial.error_file)))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Let the driver show progress, and stop."""
         self._on_step()
+
+
+def _last_line(path: Path) -> str:
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    return " ".join(text.split("\n")[-2:]).strip() or "no message"

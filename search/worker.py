@@ -10,7 +10,7 @@ import torch
 from ray import tune
 from torch import Tensor
 
-from data import DataSource, open_data
+from data import DataError, DataSource, open_data
 from pruning import (
     Architecture,
     Metrics,
@@ -21,13 +21,14 @@ from pruning import (
     Schedule,
     Stage,
 )
+from search.campaign import DIVERGED
 from search.errors import SearchError
 from search.store_actor import Activity, Answer
 
 _WAIT_SECONDS = 0.1
 
 TRIAL, SCHEDULE = "trial", "schedule"  # keys of a trial's configuration
-STAGE, FAILURE, OVER = "stage", "failure", "over"  # keys of a step's result
+STAGE, OVER, FAILURE, BROKEN = "stage", "over", "failure", "broken"  # keys of a step's result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +36,7 @@ class WorkerPlan:
     """What a worker needs to know of the search.
 
     Attributes:
-        source: The images; every machine packs and maps them for itself.
+        source: The images, by absolute paths; every machine packs and maps them for itself.
         architecture: Of the root.
         origin: What stages' ids are made of.
         checkpoint: State dict of the root; without it the root is trained.
@@ -46,17 +47,16 @@ class WorkerPlan:
     origin: Origin
     checkpoint: Mapping[str, Tensor] | None = None
 
-    def runner(self) -> RoundRunner:
+    def runner(self, device: torch.device) -> RoundRunner:
         """Set this process up to run rounds.
 
         Raises:
+            DataError: The images cannot be read here.
             SearchError: The images on this machine are not those of the search.
         """
-        torch.set_num_threads(1)
         data = open_data(self.source)
         if data.fingerprint != self.origin.data_fingerprint:
             raise SearchError(f"{self.source.data} holds other images here than on the driver")
-        device = torch.device(self.origin.device_type)
         return RoundRunner(
             architecture=self.architecture,
             data=data.to(device),
@@ -71,8 +71,13 @@ class ScheduleTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any], plan: WorkerPlan, store: Any) -> None:
         """Prepare the process; see Ray Tune's `Trainable`."""
-        self._runner = plan.runner()
+        torch.set_num_threads(1)
         self._store = store
+        self._unfit: str | None = None
+        try:
+            self._runner = plan.runner(torch.device(plan.origin.device_type))
+        except (DataError, SearchError, RuntimeError) as error:
+            self._unfit = f"a worker cannot start: {_first_line(error)}"
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -86,40 +91,54 @@ class ScheduleTrial(tune.Trainable):
         """Go past all stages that exist, and train the first that does not.
 
         Returns:
-            The id of the stage that was reached, and whether it is the last; or the reason why
-            the trial cannot be finished, or that its next round would pass --max-epochs.
+            The id of the stage that was reached, and whether it is the last. Or that the next
+            round would pass --max-epochs; or why the round cannot be run; or why no round can be.
         """
+        if self._unfit is not None:
+            return {BROKEN: self._unfit, "done": True}
         try:
             reached = self._advance(self._stage)
         except NonFiniteError as error:
-            return {FAILURE: str(error), "done": True}
+            return {FAILURE: f"{DIVERGED}: {error}", "done": True}
+        except MemoryError:
+            return {FAILURE: "out of memory", "done": True}
+        except OSError as error:
+            return {BROKEN: f"the stage store failed: {_cause(error)}", "done": True}
+        except RuntimeError as error:  # of torch: no memory on the device, among others
+            return {FAILURE: f"training failed: {_first_line(error)}", "done": True}
         if reached is None:
             return {OVER: True, "done": True}
         self._stage = reached
-        return {STAGE: self._stage.id, "done": self._is_last(self._stage)}
+        return {STAGE: reached.id, "done": self._is_last(reached)}
 
     def _advance(self, reached: Stage | None) -> Stage | None:
         while True:
             round_ = None if reached is None else self._schedule[len(reached.schedule)]
             parent = None if reached is None else reached.id
             answer: Answer = ray.get(self._store.request.remote(self._trial, parent, round_))
-            if answer == "train":
-                return self._train(reached, round_)
             if answer == "over":
                 return None
-            if answer == "wait":
+            if answer == "train":
+                trained = self._train(reached, round_)
+                if trained is not None:
+                    return trained
+                reached = None
+            elif answer == "wait":
                 time.sleep(_WAIT_SECONDS)
             else:
                 reached = answer
                 if self._is_last(reached):
                     return reached
 
-    def _train(self, parent: Stage | None, round_: Round | None) -> Stage:
+    def _train(self, parent: Stage | None, round_: Round | None) -> Stage | None:
+        """Train a stage and hand it over; None if its parent turns out to be damaged."""
         if parent is None or round_ is None:
             epochs = self._runner.origin.recipe.root_epochs
             draft, weights = self._runner.root(self._reporter(0, epochs))
         else:
-            wide = ray.get(self._store.weights.remote(parent.id))
+            wide: bytes | None = ray.get(self._store.weights.remote(parent.id))
+            if wide is None:
+                return None
             reporter = self._reporter(len(parent.schedule) + 1, round_.epochs)
             draft, weights = self._runner.child(parent, wide, round_, reporter)
         stage: Stage = ray.get(self._store.commit.remote(self._trial, draft, weights))
@@ -134,3 +153,13 @@ class ScheduleTrial(tune.Trainable):
 
     def _is_last(self, stage: Stage) -> bool:
         return len(stage.schedule) == len(self._schedule)
+
+
+def _cause(error: OSError) -> str:
+    """An operating system's error in words, also when it comes from the store's process."""
+    origin = getattr(error, "cause", error)
+    return _first_line(origin)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

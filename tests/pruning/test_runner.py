@@ -18,10 +18,10 @@ OTHER = Round(rate=0.9, epochs=2, lr=1e-3)
 
 def run(runner: RoundRunner, store: StageStore, schedule: list[Round]) -> bytes:
     """Run a schedule through a store; returns the last stage's weights."""
-    stage = store.child(None, None) or store.commit(*runner.root())
+    stage = store.child(None, None) or store.commit(*runner.root(), trial=0)
     for round_ in schedule:
         stage = store.child(stage.id, round_) or store.commit(
-            *runner.child(stage, store.weights(stage.id), round_)
+            *runner.child(stage, store.weights(stage.id), round_), trial=0
         )
     return store.weights(stage.id)
 
@@ -74,11 +74,11 @@ origin = Origin(recipe=Recipe(root_epochs=1), seed=0, data_fingerprint=data.fing
                 root={"channels": net.channels, "num_classes": 10}, device_type="cpu")
 runner = RoundRunner(architecture=net, data=data, origin=origin, device=torch.device("cpu"))
 store = StageStore(Path(sys.argv[1]))
-root = store.commit(*runner.root())
+root = store.commit(*runner.root(), trial=0)
 other = store.commit(*runner.child(root, store.weights(root.id),
-                                   Round(rate=0.9, epochs=2, lr=1e-3)))
+                                   Round(rate=0.9, epochs=2, lr=1e-3)), trial=0)
 first = store.commit(*runner.child(root, store.weights(root.id),
-                                   Round(rate=0.5, epochs=1, lr=3e-3)))
+                                   Round(rate=0.5, epochs=1, lr=3e-3)), trial=0)
 print(hashlib.sha256(store.weights(first.id)).hexdigest())
 """
 

@@ -26,6 +26,7 @@ STAGE = Stage(
     val_loss=0.5,
     val_accuracy=0.75,
     seconds=1.5,
+    trial=2,
     executed_epochs=3,
     sha256="0" * 64,
 )
@@ -49,7 +50,7 @@ STAGE = Stage(
 def test_everything_that_shapes_the_weights_is_in_the_id(change: dict[str, Any]) -> None:
     other = replace(ORIGIN, **change)
     assert other.stage_id(None, None) != ORIGIN.stage_id(None, None)
-    assert other.stage_id("parent", ROUND) != ORIGIN.stage_id("parent", ROUND)
+    assert other.stage_id("p", ROUND) != ORIGIN.stage_id("p", ROUND)
 
 
 @pytest.mark.parametrize("change", [{"rate": 0.6}, {"epochs": 3}, {"lr": 2e-3}, {"replicate": 1}])
@@ -85,6 +86,15 @@ def test_json_round_trip() -> None:
         {"schedule": [{"speed": 2.0}]},
         {"channels": None},
         {"surplus": 1},
+        {"params": "10"},
+        {"params": 0},
+        {"val_accuracy": 7.0},
+        {"executed_epochs": "3"},
+        {"seconds": float("nan")},
+        {"channels": [4, "2"]},
+        {"channels": "42"},
+        {"parent": "../escape"},
+        {"trial": None},
         {"val_loss": float("nan")},
     ],
 )

@@ -32,8 +32,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_committed_stage_is_found_by_id_and_by_place(folder: Path) -> None:
     store = StageStore(folder)
-    root = store.commit(ROOT, b"root weights")
-    child = store.commit(CHILD, b"child weights")
+    root = store.commit(ROOT, b"root weights", trial=0)
+    child = store.commit(CHILD, b"child weights", trial=0)
     for opened in (store, StageStore(folder)):
         assert opened.child(None, None) == opened[ROOT.id] == root
         assert opened.child(ROOT.id, ROUND) == opened[CHILD.id] == child
@@ -43,43 +43,83 @@ def test_a_committed_stage_is_found_by_id_and_by_place(folder: Path) -> None:
 
 
 def test_executed_epochs_count_what_was_accepted(folder: Path) -> None:
-    assert StageStore(folder).commit(ROOT, b"r").executed_epochs == 0
-    assert StageStore(folder).commit(CHILD, b"c").executed_epochs == 2
+    assert StageStore(folder).commit(ROOT, b"r", trial=0).executed_epochs == 0
+    assert StageStore(folder).commit(CHILD, b"c", trial=0).executed_epochs == 2
     again = replace(CHILD, id="22" * 8, parent=CHILD.id, schedule=(ROUND, ROUND))
     store = StageStore(folder)
-    assert store.commit(again, b"g").executed_epochs == 4
-    assert store.commit(CHILD, b"another draw").executed_epochs == 2
+    assert store.commit(again, b"g", trial=0).executed_epochs == 4
+    assert store.commit(CHILD, b"another draw", trial=0).executed_epochs == 2
     assert store.executed_epochs == 4
 
 
 def test_the_first_commit_under_an_id_is_the_truth(folder: Path) -> None:
     store = StageStore(folder)
-    first = store.commit(ROOT, b"first")
+    first = store.commit(ROOT, b"first", trial=0)
     before = contents(folder)
-    assert store.commit(replace(ROOT, val_accuracy=0.9), b"second") == first
+    assert store.commit(replace(ROOT, val_accuracy=0.9), b"second", trial=1) == first
     assert contents(folder) == before
 
 
 def test_a_stage_committed_by_another_is_adopted(folder: Path) -> None:
     reader, writer = StageStore(folder), StageStore(folder)
-    writer.commit(ROOT, b"r")
+    writer.commit(ROOT, b"r", trial=0)
     assert ROOT.id not in reader
     assert reader.adopt(ROOT.id) == writer[ROOT.id]
     assert ROOT.id in reader
 
 
 def test_what_was_not_completed_is_not_seen_and_is_cleared_away(folder: Path) -> None:
-    StageStore(folder).commit(ROOT, b"r")
+    StageStore(folder).commit(ROOT, b"r", trial=0)
     whole = contents(folder)
     torn = folder / f".unfinished-{CHILD.id}"
     torn.mkdir()
     (torn / "model.safetensors").write_bytes(b"half")
     (folder / ROOT.id / ".unfinished-stage.json").write_bytes(b"{")
-    store = StageStore(folder)
+    assert len(StageStore(folder)) == 1
+    store = StageStore(folder, repair=True)
     assert len(store) == 1
-    store.remove_unfinished()
     assert contents(folder) == whole
-    assert store.commit(CHILD, b"whole").id == CHILD.id
+    assert store.commit(CHILD, b"whole", trial=0).id == CHILD.id
+
+
+def test_what_an_earlier_writer_committed_meanwhile_stays(folder: Path) -> None:
+    late, orphan = StageStore(folder), StageStore(folder)
+    first = orphan.commit(ROOT, b"first", trial=0)
+    assert late.commit(replace(ROOT, val_accuracy=0.9), b"second", trial=1) == first
+    assert late.weights(ROOT.id) == b"first"
+
+
+@pytest.mark.parametrize("name", ["stage.json", "model.safetensors"])
+@pytest.mark.parametrize("damage", [None, b"", b"{}", b"no weights"])
+def test_a_damaged_stage_is_set_aside_and_can_be_made_again(
+    folder: Path, name: str, damage: bytes | None
+) -> None:
+    for times in (1, 2):
+        store = StageStore(folder)
+        store.commit(ROOT, b"root", trial=0)
+        store.commit(CHILD, b"child", trial=0)
+        path = folder / ROOT.id / name
+        path.unlink() if damage is None else path.write_bytes(damage)
+        repaired = StageStore(folder, repair=True)
+        assert list(repaired.set_aside) == [ROOT.id]
+        assert name in repaired.set_aside[ROOT.id]
+        assert repaired.child(None, None) is None
+        assert repaired.child(ROOT.id, ROUND) is not None
+        assert len(list(folder.glob(".damaged-*"))) == times
+        again = repaired.commit(ROOT, b"root", trial=3)
+        assert repaired.child(None, None) == again
+        assert not StageStore(folder, repair=True).set_aside
+
+
+@pytest.mark.parametrize("name", ["../../escape", "..", "/etc", "abc", "A" * 16, ""])
+def test_an_id_cannot_lead_outside_the_folder(folder: Path, name: str) -> None:
+    store = StageStore(folder)
+    with pytest.raises(StoreError, match="id"):
+        store.adopt(name)
+    with pytest.raises(StoreError, match="id"):
+        replace(ROOT, id=name)
+    with pytest.raises(StoreError, match="id"):
+        replace(ROOT, parent=name)
 
 
 def test_a_commit_over_an_unfinished_one_succeeds(folder: Path) -> None:
@@ -87,7 +127,7 @@ def test_a_commit_over_an_unfinished_one_succeeds(folder: Path) -> None:
     torn = folder / f".unfinished-{ROOT.id}"
     torn.mkdir()
     (torn / "junk").write_bytes(b"junk")
-    store.commit(ROOT, b"r")
+    store.commit(ROOT, b"r", trial=0)
     assert sorted(contents(folder)) == [
         f"{ROOT.id}/model.safetensors",
         f"{ROOT.id}/stage.json",
@@ -99,7 +139,7 @@ def test_weights_that_are_not_what_was_committed_are_never_returned(
     folder: Path, damage: bytes | None
 ) -> None:
     store = StageStore(folder)
-    store.commit(ROOT, b"root")
+    store.commit(ROOT, b"root", trial=0)
     path = folder / ROOT.id / "model.safetensors"
     path.unlink() if damage is None else path.write_bytes(damage)
     with pytest.raises(StoreError, match=r"model\.safetensors"):
@@ -108,14 +148,14 @@ def test_weights_that_are_not_what_was_committed_are_never_returned(
 
 @pytest.mark.parametrize("record", [b"", b"{}", b"not json", b"\xff", b"[]"])
 def test_a_damaged_record_is_an_error(folder: Path, record: bytes) -> None:
-    StageStore(folder).commit(ROOT, b"root")
+    StageStore(folder).commit(ROOT, b"root", trial=0)
     (folder / ROOT.id / "stage.json").write_bytes(record)
     with pytest.raises(StoreError, match=r"stage\.json"):
         StageStore(folder)
 
 
 def test_a_stage_under_another_name_is_an_error(folder: Path) -> None:
-    StageStore(folder).commit(ROOT, b"root")
+    StageStore(folder).commit(ROOT, b"root", trial=0)
     (folder / ROOT.id).rename(folder / CHILD.id)
     with pytest.raises(StoreError, match="describes the stage"):
         StageStore(folder)
@@ -123,7 +163,7 @@ def test_a_stage_under_another_name_is_an_error(folder: Path) -> None:
 
 def test_test_accuracy_is_kept(folder: Path) -> None:
     store = StageStore(folder)
-    store.commit(ROOT, b"root")
+    store.commit(ROOT, b"root", trial=0)
     assert store[ROOT.id].test_accuracy is None
     store.set_test_accuracy(ROOT.id, 0.5)
     for opened in (store, StageStore(folder)):

@@ -42,17 +42,19 @@ def draft(schedule: Schedule, accuracy: float | None = None) -> Draft:
     )
 
 
-def grow(store: StageStore, schedule: Schedule) -> list[Stage]:
+def grow(store: StageStore, schedule: Schedule, trial: int = 0) -> list[Stage]:
     """Commit the stages of a schedule that are missing; returns those that were."""
     prefixes = [schedule[:length] for length in range(len(schedule) + 1)]
     return [
-        store.commit(made, b"weights") for made in map(draft, prefixes) if made.id not in store
+        store.commit(made, b"weights", trial=trial)
+        for made in map(draft, prefixes)
+        if made.id not in store
     ]
 
 
 def run_trial(campaign: Campaign, store: StageStore, trial: Trial) -> None:
     """Run a trial to its end."""
-    for stage in grow(store, trial.schedule):
+    for stage in grow(store, trial.schedule, trial.number):
         campaign.accept(stage.id)
     campaign.end(trial.number)
 

@@ -52,25 +52,27 @@ def test_unfinished_trials_are_handed_out_again_by_number(
     again = Ledger(tmp_path / "study.db", SPACE)
     resumed = make_campaign(StageStore(tmp_path / "stages"), again, trials=6)
     assert [resumed.next_trial() for _ in range(2)] == [before[0], before[2]]
-    for trial in again.running():
+    for trial in (before[0], before[2]):
+        assert trial is not None
         run_trial(resumed, store, trial)
     run_all(resumed, store)
     assert [trial.number for trial in again] == list(range(6))
-    assert not again.running()
+    assert not any(trial.running for trial in again)
 
 
 def test_a_failed_trial_is_not_proposed_again(
     tmp_path: Path, store: StageStore, ledger: Ledger
 ) -> None:
     space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=1)
+    grow(store, ())
     campaign = make_campaign(store, ledger, trials=9, space=space)
     failed = campaign.next_trial()
     assert failed is not None
-    campaign.fail(failed.number, "loss nan")
+    campaign.fail(failed.number, "diverged: loss nan")
     other = campaign.next_trial()
     assert other is not None
     assert other.schedule != failed.schedule
-    campaign.fail(other.number, "loss nan")
+    campaign.fail(other.number, "diverged: loss nan")
     assert campaign.next_trial() is None
     assert campaign.finished
     resumed = make_campaign(store, ledger, trials=9, space=space)
@@ -109,9 +111,9 @@ def test_news_of_a_child_may_come_before_its_parents(
 
 def test_accept_tells_whether_the_stage_is_on_the_front(store: StageStore, ledger: Ledger) -> None:
     campaign = make_campaign(store, ledger)
-    store.commit(draft((), 0.9), b"")
-    good = store.commit(draft(rounds(0.5), 0.8), b"")
-    bad = store.commit(draft(rounds(0.7), 0.7), b"")
+    store.commit(draft((), 0.9), b"", trial=0)
+    good = store.commit(draft(rounds(0.5), 0.8), b"", trial=0)
+    bad = store.commit(draft(rounds(0.7), 0.7), b"", trial=0)
     assert campaign.accept(good.id) == (good, True)
     assert campaign.accept(bad.id) == (bad, False)
 
@@ -122,7 +124,7 @@ def test_progress_counts(store: StageStore, ledger: Ledger) -> None:
     assert one is not None
     assert two is not None
     run_trial(campaign, store, one)
-    campaign.fail(two.number, "loss nan")
+    campaign.fail(two.number, "diverged: loss nan")
     progress = campaign.progress()
     assert (progress.trials, progress.asked_trials) == (2, 10)
     assert (progress.running, progress.failed) == (1, 1)
@@ -147,7 +149,7 @@ def test_front_is_sorted_and_keeps_ties(store: StageStore) -> None:
         (rounds(0.9), 0.85),
         ((Round(rate=0.5, epochs=2, lr=1e-3),), 0.8),
     ):
-        store.commit(draft(schedule, accuracy), b"")
+        store.commit(draft(schedule, accuracy), b"", trial=0)
     members = front(store)
     assert [stage.val_accuracy for stage in members] == [0.8, 0.8, 0.85, 0.9]
     assert [stage.params for stage in members] == sorted(stage.params for stage in members)
@@ -158,6 +160,7 @@ def test_a_sampler_that_only_repeats_ends_the_search(store: StageStore, ledger: 
     campaign = make_campaign(store, ledger, trials=1000, sampler="random", space=space)
     numbers = run_all(campaign, store)
     assert campaign.ended_by == "the last 25 proposals were repeats"
+    assert campaign.over
     assert 26 <= len(numbers) < 60
     assert len(store) == 3
     assert store.executed_epochs == 2
@@ -210,15 +213,124 @@ def test_a_trial_far_behind_is_stopped(
     store: StageStore, ledger: Ledger, early_stop: bool, expected: bool
 ) -> None:
     good = make_campaign(store, ledger, sampler="random", early_stop=early_stop)
-    store.commit(draft(()), b"")
+    store.commit(draft(()), b"", trial=0)
     for replicate in range(6):
         round_ = Round(rate=0.7, epochs=1, lr=1e-3, replicate=replicate)
-        store.commit(draft((round_,), 0.8 + 0.01 * replicate), b"")
+        store.commit(draft((round_,), 0.8 + 0.01 * replicate), b"", trial=0)
     while (trial := good.next_trial()) is not None and len(trial.schedule) < 2:
         run_trial(good, store, trial)
     assert trial is not None
     first = (Round(rate=0.7, epochs=2, lr=1e-3),)
-    behind = store.commit(draft(first, 0.3), b"")
+    behind = store.commit(draft(first, 0.3), b"", trial=0)
     assert good.ends_with(trial.number, behind) is expected
-    ahead = store.commit(draft((Round(rate=0.7, epochs=2, lr=3e-3),), 0.95), b"")
+    ahead = store.commit(draft((Round(rate=0.7, epochs=2, lr=3e-3),), 0.95), b"", trial=0)
     assert not good.ends_with(trial.number, ahead)
+
+
+def test_a_stopped_schedule_is_not_proposed_again(store: StageStore, ledger: Ledger) -> None:
+    space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=1)
+    first = make_campaign(store, ledger, space=space).next_trial()
+    assert first is not None
+    make_campaign(store, ledger, space=space).close("the hours are over")
+    resumed = make_campaign(store, ledger, trials=9, space=space)
+    second = resumed.next_trial()
+    assert second is not None
+    assert second.schedule != first.schedule
+
+
+def test_a_diverging_round_fails_every_schedule_that_holds_it_at_once(
+    tmp_path: Path, store: StageStore, ledger: Ledger
+) -> None:
+    """Stock samplers do not know of it; it costs no epochs and ends the search when it repeats."""
+    space = SearchSpace(rates=(0.5,), epochs=(1,), lrs=(1e-3,), max_rounds=3)
+    grow(store, ())
+    campaign = make_campaign(store, ledger, trials=99, sampler="random", space=space)
+    trial = campaign.next_trial()
+    assert trial is not None
+    campaign.fail(trial.number, "diverged: loss nan")
+    for again in (
+        campaign,
+        make_campaign(store, ledger, trials=99, sampler="random", space=space),
+    ):
+        assert again.next_trial() is None
+        assert list(ledger)[-1].reason == "diverged: loss nan"
+    while not campaign.finished:
+        assert campaign.next_trial() is None
+    assert campaign.broken is not None
+    assert "5 trials in a row failed" in campaign.broken
+
+
+def test_other_failures_are_not_held_against_a_round(store: StageStore, ledger: Ledger) -> None:
+    space = SearchSpace(rates=(0.5,), epochs=(1,), lrs=(1e-3,), max_rounds=3)
+    campaign = make_campaign(store, ledger, trials=99, sampler="random", space=space)
+    for _ in range(3):
+        trial = campaign.next_trial()
+        assert trial is not None
+        campaign.fail(trial.number, "out of memory")
+    trial = campaign.next_trial()
+    assert trial is not None
+    run_trial(campaign, store, trial)
+    assert campaign.broken is None
+
+
+def test_a_diverging_root_ends_a_search(store: StageStore, ledger: Ledger) -> None:
+    campaign = make_campaign(store, ledger, trials=99)
+    trial = campaign.next_trial()
+    assert trial is not None
+    campaign.fail(trial.number, "diverged: loss nan")
+    while not campaign.finished:
+        assert campaign.next_trial() is None
+    assert len(ledger) == 5
+
+
+def test_failures_of_different_kinds_do_not_end_a_search(
+    store: StageStore, ledger: Ledger
+) -> None:
+    grow(store, ())
+    campaign = make_campaign(store, ledger, trials=99)
+    for turn in range(12):
+        trial = campaign.next_trial()
+        assert trial is not None
+        campaign.fail(trial.number, ("diverged: loss nan", "out of memory")[turn % 2])
+    assert campaign.broken is None
+
+
+def test_a_trial_is_run_again_when_its_worker_dies_but_not_for_ever(
+    store: StageStore, ledger: Ledger
+) -> None:
+    campaign = make_campaign(store, ledger, trials=1)
+    first = campaign.next_trial()
+    assert first is not None
+    for _ in range(3):
+        campaign.retry(first.number, "killed")
+        assert not campaign.over
+        assert campaign.next_trial() == first
+    campaign.retry(first.number, "killed")
+    assert campaign.over
+    (trial,) = ledger
+    assert trial.failed
+    assert trial.reason == "worker died: 4 times, the last time of killed"
+
+
+def test_an_abandoned_run_leaves_its_trials_to_the_next(store: StageStore, ledger: Ledger) -> None:
+    campaign = make_campaign(store, ledger)
+    one, two = campaign.next_trial(), campaign.next_trial()
+    campaign.abandon("no space left")
+    assert campaign.next_trial() is None
+    resumed = make_campaign(store, ledger)
+    assert [resumed.next_trial(), resumed.next_trial()] == [one, two]
+
+
+def test_a_finished_trial_whose_stages_are_lost_is_run_again(
+    tmp_path: Path, store: StageStore, ledger: Ledger
+) -> None:
+    campaign = make_campaign(store, ledger, trials=3)
+    run_all(campaign, store)
+    lost = list(ledger)[1]
+    store.put_aside(path(store, lost.schedule)[-1].id, "flipped bit")
+    resumed = make_campaign(store, ledger, trials=3)
+    assert not resumed.finished
+    assert run_all(resumed, store) == [lost.number]
+    assert [trial.state for trial in Ledger(tmp_path / "study.db", SPACE)] == [
+        TrialState.COMPLETE
+    ] * 3

@@ -46,6 +46,30 @@ def test_json_round_trip() -> None:
     assert SearchConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trials": "5"},
+        {"trials": None},
+        {"rates": "0.5"},
+        {"rates": [0.5, "x"]},
+        {"sampler": "grid"},
+        {"data": 3},
+        {"early_stop": "yes"},
+        {"surplus": 1},
+    ],
+)
+def test_a_damaged_record_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError, match="damaged"):
+        SearchConfig.from_json(SearchConfig().to_json() | change)
+
+
+@pytest.mark.parametrize("record", [None, [], "config", {}])
+def test_what_is_no_record_is_refused(record: object) -> None:
+    with pytest.raises(RefusedError, match="damaged"):
+        SearchConfig.from_json(record)
+
+
 def test_a_resolved_configuration_does_not_depend_on_the_present_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +86,7 @@ def test_a_resolved_configuration_does_not_depend_on_the_present_folder(
 def test_the_default_folder_is_named_for_the_data() -> None:
     assert SearchConfig().folder == Path("results/digits")
     assert SearchConfig(data="/images/food-11/").folder == Path("results/food-11")
+    assert SearchConfig(data="..").folder.name == Path("..").resolve().name
     assert SearchConfig(out=Path("here")).folder == Path("here")
     assert SearchConfig(resume=Path("there")).folder == Path("there")
 

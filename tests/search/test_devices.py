@@ -12,6 +12,7 @@ ASKED: dict[str, Any] = {
     "asked_workers": None,
     "cores": 6,
     "device_type": "cuda",
+    "shared": False,
 }
 
 
@@ -31,8 +32,16 @@ ASKED: dict[str, Any] = {
 def test_where_trials_run(change: dict[str, Any], expected: tuple[Any, ...]) -> None:
     device_type, workers, gpus, share = expected
     assert make_pool(**(ASKED | change)) == Pool(
-        device_type=device_type, workers=workers, gpus=gpus, gpus_per_worker=share
+        device_type=device_type,
+        workers=workers,
+        gpus=gpus,
+        gpus_per_worker=share,
+        ahead=workers + 1,
     )
+
+
+def test_no_trial_runs_beside_those_that_were_asked_for_where_ray_has_room() -> None:
+    assert make_pool(**(ASKED | {"asked_workers": 3, "shared": True})).ahead == 3
 
 
 def test_more_gpus_than_there_are_are_refused() -> None:

@@ -4,9 +4,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from pruning import Round
+from pruning import Round, StageStore
+from search.errors import LedgerError
 from search.ledger import REASON, ROUNDS_REACHED, Ledger
-from tests.search.landscape import SPACE, rounds
+from tests.search.landscape import SPACE, grow, rounds
 
 SCHEDULE = (Round(rate=0.9, epochs=2, lr=3e-3), Round(rate=0.5, epochs=1, lr=1e-3))
 
@@ -36,7 +37,7 @@ def test_endings_are_kept(path: Path) -> None:
             TrialState.FAIL,
             TrialState.PRUNED,
         ]
-        assert [trial.number for trial in opened.running()] == [0]
+        assert [trial.running for trial in opened] == [True, False, False, False]
         assert [trial.failed for trial in opened] == [False, False, True, False]
         assert [trial.stopped for trial in opened] == [False, False, False, True]
         assert len(opened) == 4
@@ -79,3 +80,28 @@ def test_telling_twice_changes_nothing(path: Path) -> None:
     ledger.complete(0, val_accuracy=0.25, params=1)
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
     assert study.trials[0].values == [0.75, 1234.0]
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%20b", "a b#c", "é"])
+def test_any_folder_name_is_only_a_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    Ledger(folder / "study.db", SPACE).add(SCHEDULE)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(Ledger(folder / "study.db", SPACE)) == 1
+
+
+def test_a_file_that_is_no_ledger_is_an_error(path: Path) -> None:
+    path.write_bytes(b"not a database, but longer than a page's header " * 9)
+    with pytest.raises(LedgerError, match=r"study\.db cannot be used"):
+        Ledger(path, SPACE)
+
+
+def test_a_lost_ledger_is_restored_from_the_stages(path: Path, store: StageStore) -> None:
+    """Each trial's schedule is that of the last stage it had trained."""
+    grow(store, rounds(0.5, 0.7), trial=0)
+    grow(store, rounds(0.5, 0.9), trial=2)
+    ledger = Ledger(path, SPACE)
+    ledger.restore(store)
+    assert [trial.schedule for trial in ledger] == [rounds(0.5, 0.7), rounds(0.5, 0.9)]
+    assert all(trial.state is TrialState.COMPLETE for trial in Ledger(path, SPACE))

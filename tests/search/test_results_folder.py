@@ -20,7 +20,7 @@ def test_a_folder_becomes_a_search_with_its_description(tmp_path: Path) -> None:
 
 def test_starting_where_a_search_lies_is_refused(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path)
-    folder.write({})
+    folder.write({"config": {}})
     with pytest.raises(RefusedError, match=f"--resume {tmp_path}"), folder.locked(resume=False):
         pytest.fail("the folder was opened")
 
@@ -32,7 +32,9 @@ def test_resuming_where_none_lies_is_refused_and_makes_nothing(tmp_path: Path) -
     assert not folder.path.exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"format": 2}', "\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"format": 1}', '{"format": 2, "config": {}}', "\x00"]
+)
 def test_a_description_that_is_not_ours_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "search.json").write_text(content)
     with pytest.raises(RefusedError, match=r"search\.json"):
@@ -51,7 +53,7 @@ with ResultsFolder(Path(sys.argv[1])).locked(resume=True):
 
 def test_one_driver_at_a_time_and_a_killed_one_frees_the_folder(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path)
-    folder.write({})
+    folder.write({"config": {}})
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)],
         stdin=subprocess.PIPE,
@@ -70,7 +72,7 @@ def test_one_driver_at_a_time_and_a_killed_one_frees_the_folder(tmp_path: Path) 
 
 def test_leftovers_of_a_killed_driver_are_cleared_away(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path)
-    folder.write({})
+    folder.write({"config": {}})
     (tmp_path / ".unfinished-pareto.csv").write_text("stage,tri")
     with folder.locked(resume=True):
         pass
@@ -82,3 +84,16 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path / "file" / "search")
     with pytest.raises(RefusedError, match="cannot be written"), folder.locked(resume=False):
         pytest.fail("the folder was opened")
+
+
+@pytest.mark.parametrize("name", ["stages", "study.db"])
+def test_what_is_left_of_a_search_is_not_started_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(RefusedError, match=r"no search\.json"):
+        ResultsFolder(tmp_path).check(resume=False)
+
+
+def test_a_file_is_no_search(tmp_path: Path) -> None:
+    (tmp_path / "search.json").write_text("{}")
+    with pytest.raises(RefusedError, match="holds no search"):
+        ResultsFolder(tmp_path / "search.json").check(resume=True)

@@ -23,7 +23,7 @@ def test_hours_add_up_over_runs(tmp_path: Path) -> None:
 
 def test_it_is_not_saved_all_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = ResultsFolder(tmp_path)
-    folder.write({})
+    folder.write({"config": {}})
     run_time = RunTime(folder)
     run_time.save_if_due()
     assert "hours" not in folder.read()

@@ -16,7 +16,7 @@ from tests.search.landscape import SCALE, SPACE, draft, grow, rounds
 
 
 def stage_of(schedule: Schedule, accuracy: float | None = None) -> Stage:
-    return Stage.accept(draft(schedule, accuracy), executed_epochs=0, sha256="")
+    return Stage.accept(draft(schedule, accuracy), trial=0, executed_epochs=0, sha256="")
 
 
 def study_of(*stages: Stage, space: SearchSpace = SPACE) -> SamplerStudy:

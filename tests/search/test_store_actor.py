@@ -46,7 +46,7 @@ def test_activities_last_until_the_commit(actor: StoreActor) -> None:
 
 def test_it_clears_away_what_a_killed_writer_left(tmp_path: Path) -> None:
     folder = tmp_path / "stages"
-    StageStore(folder).commit(draft(()), b"weights")
+    StageStore(folder).commit(draft(()), b"weights", trial=0)
     (folder / ".unfinished-abc").mkdir()
     StoreActor(folder)
     assert len(list(folder.iterdir())) == 1
@@ -58,10 +58,20 @@ def test_no_round_is_started_that_would_pass_the_epochs(tmp_path: Path) -> None:
     root = actor.commit(0, draft(()), b"")
     two, one, other = (Round(rate=0.5, epochs=n, lr=1e-3) for n in (2, 1, 4))
     assert actor.request(1, root.id, two) == "train"
-    assert actor.request(2, root.id, Round(rate=0.7, epochs=2, lr=1e-3)) == "over"
+    assert actor.request(2, root.id, Round(rate=0.7, epochs=2, lr=1e-3)) == "wait"
     assert actor.request(3, root.id, one) == "train"
     assert actor.request(3, root.id, other) == "over"
     actor.release(3)  # a claim that came to nothing frees its epochs
     done = actor.commit(1, draft((two,)), b"")
+    assert actor.request(2, root.id, Round(rate=0.7, epochs=2, lr=1e-3)) == "over"
     assert actor.request(4, done.id, one) == "train"
     assert actor.request(5, root.id, two) == done
+
+
+def test_damaged_weights_make_a_stage_missing(tmp_path: Path, actor: StoreActor) -> None:
+    root = actor.commit(0, draft(()), b"weights")
+    (tmp_path / "stages" / root.id / "model.safetensors").write_bytes(b"weighTs")
+    assert actor.weights(root.id) is None
+    assert actor.request(1, None, None) == "train"
+    assert actor.commit(1, draft(()), b"weights").trial == 1
+    assert actor.weights(root.id) == b"weights"
