@@ -22,6 +22,7 @@ from pruning.stages import Draft, Stage, is_stage_id
 
 _WEIGHTS, _RECORD = "model.safetensors", "stage.json"
 _DAMAGED = ".damaged-"
+_SEAL = "record_sha256"  # of the rest of stage.json
 
 
 class StageStore:
@@ -91,7 +92,7 @@ class StageStore:
             raise StoreError(f"{stage_id!r} cannot be a stage's id")
         path = self._folder / stage_id / _RECORD
         try:
-            stage = Stage.from_json(json.loads(path.read_bytes()))
+            stage = Stage.from_json(_decoded(path.read_bytes()))
         except (OSError, ValueError) as error:
             raise StoreError(f"{path} cannot be read: {error}") from error
         if stage.id != stage_id:
@@ -183,7 +184,20 @@ def stage_ids(folder: Path) -> list[str]:
 
 
 def _encoded(stage: Stage) -> bytes:
-    return (json.dumps(stage.to_json(), indent=1, allow_nan=False) + "\n").encode()
+    record = stage.to_json()
+    sealed = {**record, _SEAL: _digest(_canonical(record))}
+    return (json.dumps(sealed, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _decoded(content: bytes) -> object:
+    record = json.loads(content)
+    if isinstance(record, dict) and record.pop(_SEAL, None) != _digest(_canonical(record)):
+        raise ValueError("it does not have its own checksum")
+    return record
+
+
+def _canonical(record: object) -> bytes:
+    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _digest(content: bytes) -> str:

@@ -111,6 +111,26 @@ def test_a_damaged_stage_is_set_aside_and_can_be_made_again(
         assert not StageStore(folder, repair=True).set_aside
 
 
+def test_one_flipped_bit_of_a_record_is_noticed(folder: Path) -> None:
+    StageStore(folder).commit(ROOT, b"root", trial=0)
+    path = folder / ROOT.id / "stage.json"
+    content = path.read_bytes()
+    for place in range(0, len(content), 7):
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        if json_or_none(flipped) != json.loads(content):
+            with pytest.raises(StoreError, match=r"stage\.json"):
+                StageStore(folder)
+
+
+def json_or_none(content: bytes) -> object:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
 @pytest.mark.parametrize("name", ["../../escape", "..", "/etc", "abc", "A" * 16, ""])
 def test_an_id_cannot_lead_outside_the_folder(folder: Path, name: str) -> None:
     store = StageStore(folder)

@@ -4,13 +4,10 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import optuna
 import pandas as pd
 import pytest
 import safetensors.torch
@@ -20,33 +17,7 @@ from ray.cluster_utils import Cluster
 
 from data import DataSource, gather_center, open_data
 from models import StudentNet
-
-RUN = Path(__file__).parents[2] / "search" / "run.py"
-SMALL = ("--image-size", "16", "--root-epochs", "1", "--epochs", "1", "2", "--workers", "2")
-
-
-class Command:
-    """Runs the command in a folder of its own, with a cache of its own."""
-
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder = folder
-        self._environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, str(RUN), *arguments],
-            cwd=self.folder,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        output, errors = process.communicate(timeout=180)
-        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+from tests.command import SMALL, Command, snapshot, states, wait_for_output, wait_until_gone
 
 
 @pytest.fixture(scope="session")
@@ -69,23 +40,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     assert "front: accuracy" in done.stdout
     assert "Done: 5 trials (0 stopped early, 0 failed)" in done.stdout
     return command.folder / "results" / "digits"
-
-
-def states(folder: Path) -> list[TrialState]:
-    study = optuna.load_study(study_name=None, storage=f"sqlite:///{folder / 'study.db'}")
-    return [trial.state for trial in study.trials]
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def wait_for_output(process: subprocess.Popen[str], beginning: str) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(beginning):
-            return
-    pytest.fail(f"the command ended without {beginning!r}")
 
 
 def test_the_results_folder_is_as_described(finished: Path) -> None:
@@ -171,6 +125,7 @@ def test_an_interrupted_search_is_finished_with_exactly_n_trials(
     os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the whole group
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 130
+    wait_until_gone(process.pid)
     assert "python search/run.py --resume out" in output
     assert errors == ""
 

@@ -1,0 +1,85 @@
+"""The command as people run it: a process of its own, with folders of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+RUN = Path(__file__).parents[1] / "search" / "run.py"
+SMALL = ("--image-size", "16", "--root-epochs", "1", "--epochs", "1", "2", "--workers", "2")
+
+
+class Command:
+    """Runs the command in a folder of its own, with a cache of its own.
+
+    Args:
+        folder: The current folder of the runs.
+        cache: Where images are packed.
+        environment: Further variables of the runs.
+    """
+
+    def __init__(
+        self, folder: Path, cache: Path, environment: dict[str, str] | None = None
+    ) -> None:
+        self.folder = folder
+        self._environment = {**os.environ, "XDG_CACHE_HOME": str(cache), **(environment or {})}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(RUN), *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def __call__(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        output, errors = process.communicate(timeout=timeout)
+        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+
+def states(folder: Path) -> list[TrialState]:
+    """The states of a search's trials, as Optuna reads them."""
+    study = optuna.load_study(study_name="search", storage=f"sqlite:///{folder / 'study.db'}")
+    return [trial.state for trial in study.trials]
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def wait_for_output(process: subprocess.Popen[str], beginning: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(beginning):
+            return
+    pytest.fail(f"the command ended without {beginning!r}")
+
+
+def processes(session: int) -> dict[int, str]:
+    """Process ids and commands of a session, which a run started and whose id is the run's."""
+    listed = subprocess.run(
+        ["ps", "-eo", "pid,sid,stat,args"], capture_output=True, text=True, check=True
+    )
+    found = {}
+    for line in listed.stdout.splitlines()[1:]:
+        pid, sid, state, command = line.split(None, 3)
+        if int(sid) == session and "Z" not in state:
+            found[int(pid)] = command
+    return found
+
+
+def wait_until_gone(session: int, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while left := processes(session):
+        if time.monotonic() > deadline:
+            pytest.fail(f"processes are left: {left}")
+        time.sleep(0.2)

@@ -1,0 +1,215 @@
+"""Breaking what a search stands on: its processes, its disk, its files."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.command import (
+    SMALL,
+    Command,
+    processes,
+    snapshot,
+    states,
+    wait_for_output,
+    wait_until_gone,
+)
+from tests.faults.invariants import assert_whole
+
+TRIALS = 6
+SEARCH = (*SMALL, "--trials", str(TRIALS), "--out", "out")
+
+
+@pytest.fixture
+def out(command: Command) -> Path:
+    return command.folder / "out"
+
+
+def resume_and_check(command: Command, *, damaged: bool = False) -> str:
+    done = command("--resume", "out")
+    assert done.returncode == 0, done.stderr
+    assert_whole(command.folder / "out", TRIALS, damaged=damaged)
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "twice"),
+    [
+        pytest.param(signal.SIGTERM, False, id="SIGTERM"),
+        pytest.param(signal.SIGINT, True, id="SIGINT-twice", marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_is_a_clean_end(command: Command, number: signal.Signals, twice: bool) -> None:
+    process = command.start(*SEARCH)
+    wait_for_output(process, "front:")
+    sent = time.monotonic()
+    process.send_signal(number)
+    if twice:
+        time.sleep(0.05)
+        process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert time.monotonic() - sent < 30  # a hang, not a speed, is what this would show
+    assert "--resume out" in output
+    assert errors == ""
+    wait_until_gone(process.pid)
+    resume_and_check(command)
+
+
+@pytest.mark.parametrize(
+    ("victim", "survives"),
+    [
+        pytest.param("ray::ScheduleTr", True, id="idle-worker", marks=pytest.mark.slow),
+        pytest.param("ray::ResourceTr", True, id="worker"),
+        pytest.param("ray::StoreActor", True, id="store", marks=pytest.mark.slow),
+        pytest.param("raylet/raylet", False, id="raylet", marks=pytest.mark.slow),
+        pytest.param("gcs/gcs_server", False, id="gcs", marks=pytest.mark.slow),
+    ],
+)
+def test_processes_of_ray_that_are_killed(command: Command, victim: str, survives: bool) -> None:
+    """Workers and the store come back within the run; without Ray's daemons it ends."""
+    process = command.start(*SEARCH)
+    wait_for_output(process, "front:")
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        victims = [pid for pid, name in processes(process.pid).items() if victim in name]
+        if victims:
+            os.kill(victims[0], signal.SIGKILL)
+            break
+    _, errors = process.communicate(timeout=280)
+    if survives:
+        assert process.returncode == 0, errors
+        assert_whole(command.folder / "out", TRIALS)
+    else:
+        assert process.returncode in (0, 1, 2)  # it may have been done before Ray was missed
+        assert "Traceback" not in errors
+    resume_and_check(command)
+
+
+@pytest.mark.slow
+def test_orphans_of_a_killed_driver_do_not_disturb_the_next(command: Command) -> None:
+    process = command.start(*SEARCH)
+    wait_for_output(process, "front:")
+    orphans = [pid for pid, name in processes(process.pid).items() if "ray::" in name]
+    for pid in orphans:  # asleep, they outlive the driver; they wake while the next one runs
+        os.kill(pid, signal.SIGSTOP)
+    process.kill()
+    process.communicate()
+    resumed = command.start("--resume", "out")
+    wait_for_output(resumed, "front:")
+    for pid in orphans:
+        if pid in processes(process.pid):
+            os.kill(pid, signal.SIGCONT)
+    _, errors = resumed.communicate(timeout=200)
+    assert resumed.returncode == 0, errors
+    resume_and_check(command)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "stage.json"])
+def test_damaged_stages_are_set_aside_and_trained_again(
+    command: Command, out: Path, name: str
+) -> None:
+    assert command(*SEARCH).returncode == 0
+    before = snapshot(out / "stages")
+    for number, folder in enumerate(sorted((out / "stages").iterdir())[:3]):
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (folder / name).write_bytes((content, content[: len(content) // 2], b"")[number])
+    shown = resume_and_check(command, damaged=True)
+    assert shown.count("Set aside") == len(list((out / "stages").glob(".damaged-*"))) == 3
+    for path, content in before.items():  # on one CPU, what is trained again is the same
+        if path.endswith("model.safetensors"):
+            assert Path(path).read_bytes() == content
+
+
+def test_whatever_is_missing_comes_back(command: Command, out: Path) -> None:
+    assert command(*SEARCH).returncode == 0
+    tables = {name: (out / name).read_bytes() for name in ("pareto.csv", "candidates.csv")}
+    for name in tables:
+        (out / name).unlink()
+    resume_and_check(command)
+    assert {name: (out / name).read_bytes() for name in tables} == tables
+
+    (out / "study.db").unlink()
+    (out / ".lock").unlink()
+    resume_and_check(command)
+    assert {name: (out / name).read_bytes() for name in tables} == tables
+
+    shutil.rmtree(out / "stages")
+    moved = command.folder / "moved"
+    out.rename(moved)
+    done = command("--resume", "moved")
+    assert done.returncode == 0, done.stderr
+    assert_whole(moved, TRIALS)
+
+
+def test_a_second_driver_is_refused_and_the_first_undisturbed(command: Command) -> None:
+    process = command.start(*SEARCH)
+    wait_for_output(process, "front:")
+    second = command("--resume", "out")
+    assert second.returncode == 2
+    assert "Another run is working" in second.stderr
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert_whole(command.folder / "out", TRIALS)
+
+
+@pytest.fixture
+def tiny_disk(command: Command) -> Iterator[Path]:
+    """A disk with room for a search's beginning, at `out`; needs the right to mount."""
+    folder = command.folder / "out"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("this user may not mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_a_run_and_loses_nothing(command: Command, tiny_disk: Path) -> None:
+    done = command(*SEARCH)
+    assert done.returncode == 2
+    assert "No space left" in done.stderr
+    assert "--resume out" in done.stderr
+    assert len(done.stderr.splitlines()) == 2, done.stderr
+    subprocess.run(["mount", "-o", "remount,size=30m", str(tiny_disk)], check=True)
+    resume_and_check(command)
+
+
+@pytest.mark.slow
+def test_a_ledger_that_another_process_holds_ends_a_run(command: Command, out: Path) -> None:
+    process = command.start(*SEARCH)
+    wait_for_output(process, "front:")
+    with sqlite3.connect(out / "study.db") as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 2
+        assert "database is locked" in errors
+        assert "--resume out" in errors
+    holder.close()
+    resume_and_check(command)
+
+
+@pytest.mark.slow
+def test_rounds_that_diverge_fail_their_trials_and_end_a_run_that_has_no_other(
+    command: Command, out: Path
+) -> None:
+    done = command(*SMALL, "--lrs", "1e30", "1e-3", "--trials", "12", "--out", "out")
+    assert done.returncode in (0, 2), done.stderr
+    assert {state.name for state in states(out)} <= {"COMPLETE", "FAIL", "RUNNING"}
+    assert "FAIL" in {state.name for state in states(out)}
+    assert "nan" not in (out / "candidates.csv").read_text()
+    done = command(*SMALL, "--lrs", "1e30", "--trials", "12", "--out", "all")
+    assert done.returncode == 2
+    assert "5 trials in a row failed" in done.stderr
+    assert "diverged" in done.stderr

@@ -1,0 +1,85 @@
+"""SIGKILL at every write, fsync, rename, ledger transaction and table of a search."""
+
+import pytest
+
+from tests.command import SMALL, Command, states
+from tests.faults.conftest import Faulty
+from tests.faults.invariants import assert_whole
+
+TRIALS = 3
+
+# (function, the turns at which to strike); each before and after.
+DRIVERS = [
+    ("search.results_folder:ResultsFolder.write", (1, 2)),
+    ("search.results_folder:ResultsFolder.write_table", (1, 2, 3)),
+    ("search.ledger:Ledger.__init__", (1,)),
+    ("search.ledger:Ledger.add", (1, 2)),
+    ("search.ledger:Ledger.complete", (1, 3)),
+    ("search.campaign:Campaign.accept", (1, 2)),
+    ("pruning.durable:write_synced", (1, 2, 3)),
+    ("pruning.durable:sync_folder", (1, 2)),
+    ("pruning.store:StageStore.set_test_accuracy", (1, 2)),
+]
+# In the store's process; the driver is killed at that moment.
+WRITERS = [
+    ("pruning.store:write_synced", (1, 2, 3, 4)),
+    ("pruning.store:sync_folder", (1, 2, 3, 4)),
+    ("pruning.store:StageStore.commit", (1, 2)),
+]
+QUICK = {
+    "search.results_folder:ResultsFolder.write:before:1:driver",
+    "search.ledger:Ledger.add:after:2:driver",
+    "pruning.store:write_synced:after:3:driver",
+}
+
+
+def failpoints() -> list[object]:
+    named = [
+        f"{function}:{side}:{turn}:driver"
+        for function, turns in DRIVERS + WRITERS
+        for turn in turns
+        for side in ("before", "after")
+    ]
+    return [
+        pytest.param(fault, marks=() if fault in QUICK else pytest.mark.slow) for fault in named
+    ]
+
+
+@pytest.mark.parametrize("fault", failpoints())
+def test_a_search_killed_at_a_failpoint_is_finished_as_if_nothing_had_been(
+    command: Command, faulty: Faulty, fault: str
+) -> None:
+    arguments = (*SMALL, "--trials", str(TRIALS), "--out", "out")
+    killed = faulty(fault)(*arguments)
+    assert killed.returncode == -9, f"not reached: {killed.stdout} {killed.stderr}"
+    started = (command.folder / "out" / "search.json").exists()
+    done = command("--resume", "out") if started else command(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert_whole(command.folder / "out", TRIALS)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "pruning.runner:RoundRunner.child:before:2:self",
+        pytest.param("pruning.runner:RoundRunner.child:after:2:self", marks=pytest.mark.slow),
+        pytest.param("pruning.store:write_synced:before:4:self", marks=pytest.mark.slow),
+        pytest.param("pruning.store:StageStore.commit:after:2:self", marks=pytest.mark.slow),
+    ],
+)
+def test_workers_and_stores_that_die_are_replaced_within_a_run(faulty: Faulty, fault: str) -> None:
+    """Every process of a kind dies at its second round, and still the search gets through."""
+    command = faulty(fault)
+    done = command(*SMALL, "--trials", str(TRIALS), "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert_whole(command.folder / "out", TRIALS)
+
+
+@pytest.mark.slow
+def test_workers_that_die_at_every_round_end_a_run_with_a_diagnosis(faulty: Faulty) -> None:
+    command = faulty("pruning.runner:RoundRunner.root:before:1:self")
+    done = command(*SMALL, "--workers", "1", "--trials", "50", "--out", "out", timeout=600)
+    assert done.returncode == 2
+    assert "5 trials in a row failed" in done.stderr
+    assert "worker died" in done.stderr
+    assert len(states(command.folder / "out")) < 10
