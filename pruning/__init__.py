@@ -16,7 +16,7 @@ from pruning.recipe import RECIPE_VERSION, Recipe
 from pruning.rounds import Round, Schedule, width_mult
 from pruning.runner import RoundRunner
 from pruning.stages import Draft, Origin, Stage
-from pruning.store import StageStore
+from pruning.store import StageStore, damage, stage_ids
 from pruning.student import StudentArchitecture
 from pruning.training import Metrics, evaluate, fine_tune, new_optimizer, train_epoch
 
@@ -44,12 +44,14 @@ __all__ = [
     "StoreError",
     "StudentArchitecture",
     "TransplantError",
+    "damage",
     "evaluate",
     "fine_tune",
     "keep_channels",
     "new_optimizer",
     "read_checkpoint",
     "slim",
+    "stage_ids",
     "train_epoch",
     "transplant",
     "width_mult",

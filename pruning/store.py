@@ -11,7 +11,7 @@ folder exists only when it is whole. There is one writer; any number of readers 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class StageStore:
         folder: Where the stages lie, or will lie.
         repair: Whether to read every stage's weights, set aside what is damaged, and clear away
             what an interrupted writer left. Only the one writer may.
+        without: Ids of stages that are not to be read.
 
     Attributes:
         set_aside: Why stages were set aside, by id. They can be trained again.
@@ -41,7 +42,9 @@ class StageStore:
         StoreError: A stage is damaged, and is not to be repaired.
     """
 
-    def __init__(self, folder: Path, *, repair: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, repair: bool = False, without: Collection[str] = ()
+    ) -> None:
         self._folder = folder
         self._stages: dict[str, Stage] = {}
         self._edges: dict[tuple[str | None, Round | None], str] = {}
@@ -51,6 +54,8 @@ class StageStore:
         if repair:
             self._remove_unfinished()
         for stage_id in stage_ids(folder):
+            if stage_id in without:
+                continue
             try:
                 self.adopt(stage_id)
                 if repair:
@@ -88,16 +93,7 @@ class StageStore:
         Raises:
             StoreError: Its record is missing or damaged.
         """
-        if not is_stage_id(stage_id):
-            raise StoreError(f"{stage_id!r} cannot be a stage's id")
-        path = self._folder / stage_id / _RECORD
-        try:
-            stage = Stage.from_json(_decoded(path.read_bytes()))
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path} cannot be read: {error}") from error
-        if stage.id != stage_id:
-            raise StoreError(f"{path} describes the stage {stage.id}")
-        return self._admit(stage)
+        return self._admit(_read_record(self._folder, stage_id))
 
     def rescan(self) -> None:
         """Take up all stages that were committed by somebody else since this store was opened."""
@@ -110,14 +106,7 @@ class StageStore:
         Raises:
             StoreError: The file is missing or not what was committed.
         """
-        path = self._folder / stage_id / _WEIGHTS
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise StoreError(f"{path} cannot be read: {error}") from error
-        if _digest(content) != self._stages[stage_id].sha256:
-            raise StoreError(f"{path} does not have the checksum of its {_RECORD}")
-        return content
+        return _read_weights(self._folder, self._stages[stage_id])
 
     def commit(self, draft: Draft, weights: bytes, *, trial: int) -> Stage:
         """Accept a stage, or return the one that was accepted under its id before.
@@ -181,6 +170,39 @@ class StageStore:
 def stage_ids(folder: Path) -> list[str]:
     """Ids of the stages that lie in a store's folder, whole or damaged; nothing else counts."""
     return sorted(path.name for path in folder.iterdir() if is_stage_id(path.name))
+
+
+def damage(folder: Path, stage_id: str) -> str | None:
+    """What is wrong with a stage in a store's folder, or None if it is whole."""
+    try:
+        _read_weights(folder, _read_record(folder, stage_id))
+    except StoreError as error:
+        return str(error)
+    return None
+
+
+def _read_record(folder: Path, stage_id: str) -> Stage:
+    if not is_stage_id(stage_id):
+        raise StoreError(f"{stage_id!r} cannot be a stage's id")
+    path = folder / stage_id / _RECORD
+    try:
+        stage = Stage.from_json(_decoded(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
+    if stage.id != stage_id:
+        raise StoreError(f"{path} describes the stage {stage.id}")
+    return stage
+
+
+def _read_weights(folder: Path, stage: Stage) -> bytes:
+    path = folder / stage.id / _WEIGHTS
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
+    if _digest(content) != stage.sha256:
+        raise StoreError(f"{path} does not have the checksum of its {_RECORD}")
+    return content
 
 
 def _encoded(stage: Stage) -> bytes:

@@ -1,0 +1,107 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pruning import StageStore
+from search.checkup import main
+from search.configuration import SearchConfig
+from search.ledger import Ledger
+from search.result_tables import candidates_csv, pareto_csv
+from search.results_folder import ResultsFolder
+from tests.command import snapshot
+from tests.search.landscape import SPACE, grow, rounds
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """A finished search of three trials."""
+    folder = ResultsFolder(tmp_path / "search")
+    config = SearchConfig(
+        rates=SPACE.rates, epochs=SPACE.epochs, lrs=SPACE.lrs, max_rounds=SPACE.max_rounds
+    )
+    with folder.locked(resume=False):
+        folder.write({"config": config.to_json()})
+    ledger, store = Ledger(folder.ledger, SPACE), StageStore(folder.stages)
+    for schedule in (rounds(0.5), rounds(0.5, 0.7), rounds(0.9)):
+        trial = ledger.add(schedule)
+        *_, last = grow(store, schedule, trial.number)
+        ledger.complete(trial.number, val_accuracy=last.val_accuracy, params=last.params)
+    folder.write_table("candidates.csv", candidates_csv(store))
+    folder.write_table("pareto.csv", pareto_csv(store))
+    return folder.path
+
+
+def checked(folder: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str]:
+    code = main([str(folder), *flags])
+    return code, capsys.readouterr().out
+
+
+def stage_at(folder: Path, *rates: float) -> Path:
+    store = StageStore(folder / "stages")
+    (stage,) = [s for s in store if [r.rate for r in s.schedule] == list(rates)]
+    return folder / "stages" / stage.id
+
+
+def test_a_whole_search(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = snapshot(whole)
+    code, output = checked(whole, capsys)
+    assert code == 0, output
+    assert "4 networks whole, 3 trials" in output
+    assert "All is whole." in output
+    assert snapshot(whole) == before
+
+
+def test_everything_that_can_be_wrong_is_said_and_nothing_changed(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Ledger(whole / "study.db", SPACE).add(rounds(0.7))
+    (stage_at(whole, 0.9) / "model.safetensors").write_bytes(b"other")
+    shutil.rmtree(stage_at(whole, 0.5))
+    (whole / "stages" / ".unfinished-abc").mkdir()
+    (whole / ".unfinished-pareto.csv").write_text("sta")
+    (whole / "pareto.csv").write_text("stage\n")
+    before = snapshot(whole)
+    code, output = checked(whole, capsys)
+    assert code == 1
+    for expected in (
+        "damaged: ",
+        "trial 0 has lost 1 networks",
+        "trial 1 has lost 2 networks",
+        "trial 2 has lost 1 networks",
+        "trial 3 is unfinished: 1 networks to train",
+        "whose parent",
+        "superfluous: stages/.unfinished-abc",
+        "superfluous: .unfinished-pareto.csv",
+        "candidates.csv is not",
+        "pareto.csv is not",
+    ):
+        assert expected in output
+    assert snapshot(whole) == before
+
+
+def test_mending_restores_what_can_be_derived(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (whole / "pareto.csv").unlink()
+    (whole / "candidates.csv").write_text("")
+    (whole / "stages" / ".unfinished-abc").mkdir()
+    (stage_at(whole, 0.9) / "stage.json").write_bytes(b"{")
+    code, output = checked(whole, capsys, "--mend")
+    assert code == 1
+    assert output.splitlines()[1:] == ["trial 2 has lost 1 networks", "1 finding(s)."]
+    grow(StageStore(whole / "stages"), rounds(0.9), 2)
+    assert checked(whole, capsys, "--mend")[0] == 0
+
+
+def test_a_lost_ledger_is_said(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (whole / "study.db").unlink()
+    code, output = checked(whole, capsys)
+    assert code == 1
+    assert "study.db is missing" in output
+
+
+def test_what_is_no_search_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "holds no search" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
