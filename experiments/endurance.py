@@ -1,0 +1,129 @@
+"""What is lost when a search is killed a hundred times.
+
+    python experiments/endurance.py --trials 60 --kills 100
+
+Runs a search once undisturbed. Then runs it again, sends the driver SIGKILL at random moments,
+resumes, and so on; the last run is left to finish. Reports kills and resumes, trials lost, stuck
+or asked for twice, rounds that were trained again, and the seconds that a kill cost. The result of
+a run is kept beside this script as endurance.txt.
+"""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from pruning import StageStore
+from search.configuration import SearchConfig
+from search.ledger import Ledger
+from search.results_folder import ResultsFolder
+from search.space import SearchSpace
+
+_ROOT = Path(__file__).parents[1]
+_RUN = _ROOT / "search" / "run.py"
+_HOOKS = _ROOT / "tests" / "faults" / "hooks"  # count the rounds that are started
+_SETTINGS = ("--root-epochs", "10", "--epochs", "4", "--image-size", "32")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endurance:
+    """Kill a search again and again, and count what is lost."""
+
+    trials: int = 60
+    """Trials of the search."""
+    kills: int = 100
+    """SIGKILLs of the driver."""
+    earliest: float = 3.0
+    """Seconds from a run's start to the earliest kill."""
+    latest: float = 12.0
+    """Seconds from a run's start to the latest kill."""
+    seed: int = 0
+    """Of the moments."""
+
+
+def main() -> None:
+    """Run the experiment and print what came of it."""
+    asked = tyro.cli(Endurance)
+    with tempfile.TemporaryDirectory() as scratch:
+        calm, rough = Path(scratch, "calm"), Path(scratch, "rough")
+        start = time.monotonic()
+        _start(calm, asked, trace=Path(scratch, "calm.txt")).wait()
+        calm_seconds = time.monotonic() - start
+        trace = Path(scratch, "rough.txt")
+        start = time.monotonic()
+        kills = _tormented(rough, asked, trace)
+        rough_seconds = time.monotonic() - start
+        _report(asked, rough, trace, kills, calm_seconds, rough_seconds)
+
+
+def _start(folder: Path, asked: Endurance, trace: Path) -> subprocess.Popen[bytes]:
+    search = ("--trials", str(asked.trials), *_SETTINGS)
+    started = ResultsFolder(folder).is_search()
+    place = ("--resume", str(folder)) if started else ("--out", str(folder), *search)
+    return subprocess.Popen(
+        [sys.executable, str(_RUN), *place],
+        env={**os.environ, "PYTHONPATH": str(_HOOKS), "FAULT_TRACE": str(trace)},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _tormented(folder: Path, asked: Endurance, trace: Path) -> int:
+    moments = random.Random(asked.seed)  # noqa: S311
+    kills = 0
+    while kills < asked.kills:
+        process = _start(folder, asked, trace)
+        try:
+            process.wait(timeout=moments.uniform(asked.earliest, asked.latest))
+            return kills  # finished before its moment came
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+            print(f"\r{kills} kills", end="", file=sys.stderr, flush=True)
+    _start(folder, asked, trace).wait()
+    print(file=sys.stderr)
+    return kills
+
+
+def _report(
+    asked: Endurance, folder: Path, trace: Path, kills: int, calm: float, rough: float
+) -> None:
+    description = ResultsFolder(folder).read()
+    config = SearchConfig.from_json(description["config"])
+    space = SearchSpace(
+        rates=config.rates, epochs=config.epochs, lrs=config.lrs, max_rounds=config.max_rounds
+    )
+    trials, store = list(Ledger(folder / "study.db", space)), StageStore(folder / "stages")
+    schedules = [trial.schedule for trial in trials]
+    again = len(trace.read_text().splitlines()) - len(store)
+    lines = {
+        "hardware": json.dumps(description["hardware"]),
+        "kills and resumes": kills,
+        "trials asked for, in the ledger": f"{asked.trials}, {len(trials)}",
+        "trials stuck in state RUNNING": sum(trial.running for trial in trials),
+        "trials failed": sum(trial.failed for trial in trials),
+        "schedules asked for twice": len(schedules) - len(set(schedules)),
+        "stages whole": sum(bool(store.weights(stage.id)) for stage in store),
+        "rounds trained again": again,
+        "  that is, a kill (at most the workers' number)": f"{again / max(kills, 1):.2f}",
+        "seconds undisturbed": f"{calm:.0f}",
+        "seconds in all": f"{rough:.0f}",
+        "seconds lost a kill": f"{(rough - calm) / max(kills, 1):.1f}",
+        "files left over": len(list(folder.rglob(".unfinished-*"))),
+    }
+    for name, value in lines.items():
+        print(f"{name + ':':50}{value}")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
