@@ -138,13 +138,15 @@ class Campaign:
         The news of an ancestor, which another trial may have trained, can be still on its way.
 
         Returns:
-            The stage, and whether it is on the front.
+            The stage, and whether it is new and on the front.
         """
+        known = stage_id in self._store
         stage = self._store.adopt(stage_id)
         self._study.observe(stage)
         if stage.parent is not None and stage.parent not in self._store:
             self.accept(stage.parent)
-        return stage, any(other.id == stage_id for other in front(self._store))
+        on_front = any(other.id == stage_id for other in front(self._store))
+        return stage, on_front and not known
 
     def ends_with(self, number: int, stage: Stage) -> bool:
         """Whether a trial should end with a stage that it has just reached."""

@@ -1,5 +1,6 @@
 """What a person sees of a search: lasting lines, and on a terminal one that is kept up to date."""
 
+import io
 import os
 import shutil
 import sys
@@ -19,7 +20,10 @@ class Console:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = sys.stdout if stream is None else stream
+        # A process can be started without an output.
+        self._stream = stream or sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+        if isinstance(self._stream, io.TextIOWrapper):
+            self._stream.reconfigure(errors="backslashreplace")
         self._live = self._stream.isatty()
         self._interval = _LIVE_SECONDS if self._live else _PLAIN_SECONDS
         self._shown = ""
@@ -57,8 +61,10 @@ class Console:
         try:
             self._stream.write(text)
             self._stream.flush()
-        except BrokenPipeError:  # the reader left, as `head` does; the search goes on without
-            self._stream = Path(os.devnull).open("w")  # noqa: SIM115
+        except OSError:  # the reader left, as `head` does; the search goes on without
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,8 @@
 To start and to resume are the same: open ledger and store, go on until nothing is left.
 """
 
+from collections import Counter
+
 import ray
 import torch
 
@@ -21,6 +23,7 @@ from search.run_time import RunTime
 from search.samplers import make_sampler
 from search.tune_loop import run_trials
 
+_REASONS = 3  # for failures, that are shown in the end
 _ANSWER_SECONDS = 60  # how long Ray may take for a trifle before it is taken for dead
 
 
@@ -100,7 +103,13 @@ def _run_trials(
     try:
         with interruption.watching():
             run_trials(
-                campaign, pool, search.plan, writer, on_stage=observer.on_stage, on_step=on_step
+                campaign,
+                pool,
+                search.plan,
+                writer,
+                scratch=search.folder.scratch,
+                on_stage=observer.on_stage,
+                on_step=on_step,
             )
         if campaign.broken is not None:
             raise BrokenOffError(f"{campaign.broken}.")
@@ -132,6 +141,11 @@ def _finish(search: Search, tables: Tables, data: ImageData, console: Console) -
     tables.write_candidates()
     stopped = sum(trial.stopped for trial in search.ledger)
     failed = sum(trial.failed for trial in search.ledger)
+    reasons = Counter(trial.reason for trial in search.ledger if trial.failed)
+    for reason, count in reasons.most_common(_REASONS):
+        console.line(f"{count} failed: {reason}")
+    if not members:
+        raise BrokenOffError("No network was made.")
     console.line(
         f"Done: {len(search.ledger)} trials ({stopped} stopped early, {failed} failed), "
         f"{len(search.store)} networks, "

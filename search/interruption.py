@@ -23,8 +23,8 @@ class Interruption:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Take note of SIGINT and SIGTERM; a second one ends the program at once."""
-        watched = (signal.SIGINT, signal.SIGTERM)
+        """Take note of SIGINT, SIGTERM and SIGHUP; a second one ends the program at once."""
+        watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = [signal.signal(number, self._note) for number in watched]
         try:
             yield

@@ -28,6 +28,8 @@ from search.results_folder import ResultsFolder
 from search.space import SearchSpace
 from search.worker import WorkerPlan
 
+_LEAST_CLASSES = 2
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Search:
@@ -69,6 +71,11 @@ def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, Ima
         data = open_data(source, progress=progress)
     except DataError as error:
         raise RefusedError(str(error)) from error
+    if len(data.classes) < _LEAST_CLASSES:
+        raise RefusedError(
+            f"--data {config.data} has one class, and so nothing to tell apart.\n"
+            "Give images of two classes or more."
+        )
     kept = config.resolved(image_size=data.image_size)  # workers run elsewhere: absolute paths
     return replace(source, data=kept.data, data_root=kept.data_root), data
 

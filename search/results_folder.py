@@ -1,6 +1,7 @@
 """The results folder: where a search lives, and who may work on it."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ class ResultsFolder:
         self.path = path
         self.stages = path / "stages"
         self.ledger = path / "study.db"
+        self.scratch = path / f"{UNFINISHED}tune"
         self._description = path / "search.json"
 
     def is_search(self) -> bool:
@@ -112,7 +114,7 @@ class ResultsFolder:
         try:
             self.check(resume=resume)
             for leftover in self.path.glob(f"{UNFINISHED}*"):
-                leftover.unlink()
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             yield
         finally:
             lock.release()

@@ -16,7 +16,7 @@ from search.errors import BrokenOffError, LedgerError, RefusedError
 
 # Imports inside the functions below spare --help and refusals the seconds that torch and Ray take.
 _REFUSED, _INTERRUPTED = 2, 130
-_OUTSIDE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+_OUTSIDE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # of a file that is already open
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     console = Console()
     folder: Path | None = None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         config = _parse(arguments)
         folder = config.folder
@@ -42,10 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BrokenOffError, LedgerError) as error:
         return _broken_off(str(error), folder, console)
     except OSError as error:
-        if error.errno not in _OUTSIDE:
+        if error.filename is None and error.errno not in _OUTSIDE:
             raise
         return _broken_off(f"{error.strerror}: {error.filename}.", folder, console)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Ray answers SIGTERM with SystemExit until the search watches for it itself.
+        if isinstance(end, SystemExit) and end.code != signal.SIGTERM:
+            raise
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # let the farewell be read in peace
         console.close()
         resume = _resume_line(folder)
@@ -65,7 +69,10 @@ def _broken_off(reason: str, folder: Path | None, console: Console) -> int:
 def _resume_line(folder: Path | None) -> str | None:
     from search.results_folder import ResultsFolder
 
-    if folder is None or not ResultsFolder(folder).is_search():
+    try:
+        if folder is None or not ResultsFolder(folder).is_search():
+            return None
+    except OSError:
         return None
     return f"Go on with: python search/run.py --resume {shlex.quote(str(folder))}"
 

@@ -1,7 +1,7 @@
 """Ray Tune, thinly: hands a campaign's trials to workers and brings back what they report."""
 
 import os
-import tempfile
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def run_trials(
     plan: WorkerPlan,
     store: Any,
     *,
+    scratch: Path,
     on_stage: Callable[[Stage, bool], None],
     on_step: Callable[[], None],
 ) -> None:
@@ -41,6 +42,7 @@ def run_trials(
         pool: How many workers, and what each of them holds.
         plan: What workers need to know.
         store: Handle of the store actor.
+        scratch: A folder for what Tune writes; removed in the end.
         on_stage: Called with a stage that the campaign has accepted, and whether it is on the
             front.
         on_step: Called several times a second; what it raises ends the run.
@@ -51,22 +53,25 @@ def run_trials(
         {"cpu": 1, "gpu": pool.gpus_per_worker},
     )
     numbers: dict[str, int] = {}
-    with tempfile.TemporaryDirectory(prefix="pruning-search-") as scratch:
-        tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                search_alg=_CampaignSearcher(campaign, store, numbers),
-                num_samples=-1,
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                storage_path=scratch,
-                verbose=0,
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                stop=_CampaignStopper(campaign, numbers, on_stage),
-                callbacks=[_CampaignCallback(campaign, store, numbers, on_step)],
-            ),
-        ).fit()
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=_CampaignSearcher(campaign, store, numbers),
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            storage_path=str(scratch.absolute()),
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            stop=_CampaignStopper(campaign, numbers, on_stage),
+            callbacks=[_CampaignCallback(campaign, store, numbers, on_step)],
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 class _CampaignSearcher(Searcher):

@@ -109,12 +109,16 @@ def test_news_of_a_child_may_come_before_its_parents(
     assert len(reader) == 3
 
 
-def test_accept_tells_whether_the_stage_is_on_the_front(store: StageStore, ledger: Ledger) -> None:
-    campaign = make_campaign(store, ledger)
+def test_accept_tells_whether_a_new_stage_is_on_the_front(
+    tmp_path: Path, store: StageStore, ledger: Ledger
+) -> None:
+    campaign = make_campaign(StageStore(tmp_path / "stages"), ledger)
     store.commit(draft((), 0.9), b"", trial=0)
     good = store.commit(draft(rounds(0.5), 0.8), b"", trial=0)
     bad = store.commit(draft(rounds(0.7), 0.7), b"", trial=0)
     assert campaign.accept(good.id) == (good, True)
+    assert campaign.accept(good.id) == (good, False)
+    assert campaign.accept(good.id) == (good, False)
     assert campaign.accept(bad.id) == (bad, False)
 
 

@@ -185,6 +185,8 @@ def test_trials_are_distributed_over_a_clusters_gpus(
         (["--image-size", "8"], "--image-size"),
         (["--gpus", "99"], "there are"),
         (["--data", "nowhere"], "nowhere"),
+        (["--resume", "/dev/null"], "holds no search"),
+        (["--out", "x" * 300], "name too long"),
         (["--address", "127.0.0.1:1"], "no Ray cluster"),
     ],
 )

@@ -1,5 +1,7 @@
 import io
+import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,22 @@ def screen(text: str) -> list[str]:
             shown[: len(part)] = list(part)
         lines.append("".join(shown).rstrip())
     return lines
+
+
+def test_a_reader_that_leaves_does_not_end_the_program() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stream:  # noqa: PTH123
+        console = Console(stream)
+        console.line("nobody hears this")
+        console.line("nor this")
+
+
+def test_what_the_encoding_lacks_is_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "ascii"
+    with path.open("w", encoding="ascii") as stream:
+        Console(stream).line("food ü")
+    assert path.read_text() == "food \\xfc\n"
 
 
 def test_plain_output_is_lines() -> None:
