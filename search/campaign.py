@@ -124,7 +124,7 @@ class Campaign:
         self.ended_by = self.ended_by or reason
         self._cut = True
         for trial in self._adopted:
-            self._stop(trial, reason)
+            self._conclude(trial, reason)
             self._study.settle(self._rows.pop(trial.number))
         self._adopted = []
 
@@ -156,14 +156,8 @@ class Campaign:
 
     def end(self, number: int) -> None:
         """Record that a trial has ended: complete, or stopped after one of its rounds."""
-        trial = self._in_flight[number]
-        last = path(self._store, trial.schedule)[-1:]
-        if last and last[0].schedule == trial.schedule:
-            (stage,) = last
-            self._ledger.complete(number, val_accuracy=stage.val_accuracy, params=stage.params)
-            self._failures_in_a_row = []
-        else:
-            self._stop(trial, self.ended_by or "fell far behind networks of about its size")
+        reason = self.ended_by or "fell far behind networks of about its size"
+        self._conclude(self._in_flight[number], reason)
         self._settle(number)
 
     def fail(self, number: int, reason: str) -> None:
@@ -204,9 +198,15 @@ class Campaign:
             executed_epochs=self._store.executed_epochs,
         )
 
-    def _stop(self, trial: Trial, reason: str) -> None:
-        reached = max(0, len(path(self._store, trial.schedule)) - 1)
-        self._ledger.stop(trial.number, reason, rounds_reached=reached)
+    def _conclude(self, trial: Trial, reason: str) -> None:
+        """Tell the ledger that a trial is complete, or else stopped for a reason."""
+        stages = path(self._store, trial.schedule)
+        if len(stages) > len(trial.schedule):
+            last = stages[-1]
+            self._ledger.complete(trial.number, val_accuracy=last.val_accuracy, params=last.params)
+            self._failures_in_a_row = []
+        else:
+            self._ledger.stop(trial.number, reason, rounds_reached=max(0, len(stages) - 1))
 
     def _check_epochs(self) -> None:
         if self._max_epochs is None:

@@ -212,6 +212,16 @@ def test_closing_stops_what_an_earlier_run_left(
     assert [trial.state for trial in Ledger(tmp_path / "study.db", SPACE)] == [TrialState.PRUNED]
 
 
+def test_closing_completes_what_an_earlier_run_had_finished_but_not_told(
+    store: StageStore, ledger: Ledger
+) -> None:
+    trial = make_campaign(store, ledger).next_trial()
+    assert trial is not None
+    grow(store, trial.schedule)
+    make_campaign(store, ledger).close("the hours are over")
+    assert [other.state for other in ledger] == [TrialState.COMPLETE]
+
+
 @pytest.mark.parametrize(("early_stop", "expected"), [(True, True), (False, False)])
 def test_a_trial_far_behind_is_stopped(
     store: StageStore, ledger: Ledger, early_stop: bool, expected: bool
