@@ -23,11 +23,9 @@ class Command:
         environment: Further variables of the runs.
     """
 
-    def __init__(
-        self, folder: Path, cache: Path, environment: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, cache: Path, **environment: str) -> None:
         self.folder = folder
-        self._environment = {**os.environ, "XDG_CACHE_HOME": str(cache), **(environment or {})}
+        self._environment = {**os.environ, "XDG_CACHE_HOME": str(cache), **environment}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -151,7 +151,7 @@ def test_reads_tensors_that_were_saved_on_a_gpu(path: Path, state: State) -> Non
 
 
 def test_a_stage_of_ours_can_be_a_root(runner: RoundRunner, folder: Path) -> None:
-    stage = StageStore(folder).commit(*runner.root())
+    stage = StageStore(folder).commit(*runner.root(), trial=0)
     checkpoint = read_checkpoint(folder / stage.id / "model.safetensors")
     assert checkpoint.channels == stage.channels
     draft, _ = replace(runner, checkpoint=checkpoint.tensors).root()
