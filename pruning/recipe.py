@@ -26,8 +26,8 @@ class Recipe:
     batch_size: int = 32
     weight_decay: float = 0.01
     importance: Importance = "gamma"
-    root_epochs: int = 40
-    root_lr: float = 2e-3
+    root_epochs: int = 60
+    root_lr: float = 4e-3
 
     def to_json(self) -> dict[str, Any]:
         """The recipe and its version, as it enters a stage's id."""

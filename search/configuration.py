@@ -81,7 +81,7 @@ class SearchConfig:
     batch_size: Annotated[int, _flag("N", "Images a training step.")] = 32
     root_epochs: Annotated[
         int, _flag("N", "Epochs for which the network is trained without --checkpoint.")
-    ] = 40
+    ] = 60
     gpus: Annotated[
         int | None,
         _flag(
