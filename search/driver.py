@@ -32,6 +32,7 @@ def run_search(config: SearchConfig, console: Console) -> None:
 
     Raises:
         RefusedError: It cannot be started; nothing was changed.
+        BrokenOffError: It cannot go on; what was done is kept.
         KeyboardInterrupt: It was interrupted; what was done is kept.
     """
     folder = ResultsFolder(config.folder)
@@ -85,7 +86,12 @@ def _run_trials(
     config = search.config
     start_ray(pool)
     writer = start_store(search.folder.stages, config.max_epochs)
-    observer = Observer(campaign, tables, console, lambda: ray.get(writer.activities.remote()))
+    observer = Observer(
+        campaign,
+        tables,
+        console,
+        lambda: ray.get(writer.activities.remote(), timeout=_ANSWER_SECONDS),
+    )
     interruption = Interruption()
 
     def on_step() -> None:
