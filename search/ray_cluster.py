@@ -76,10 +76,15 @@ def start_ray(pool: Pool) -> None:
 def start_store(folder: Path, max_epochs: int | None) -> Any:
     """Start the store's writer on this machine; returns its handle."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(StoreActor)
-    return actor.options(num_cpus=0, scheduling_strategy=here).remote(
-        folder.absolute(), max_epochs
+    actor = ray.remote(StoreActor).options(
+        num_cpus=0,
+        scheduling_strategy=here,
+        # Killed, it comes back. All that it knows is on disk, but for claims; a stage that two
+        # trials train because claims were lost is committed once.
+        max_restarts=-1,
+        max_task_retries=-1,
     )
+    return actor.remote(folder.absolute(), max_epochs)
 
 
 def _cluster_pool(config: SearchConfig) -> Pool:
