@@ -99,9 +99,7 @@ def _report(
 ) -> None:
     description = ResultsFolder(folder).read()
     config = SearchConfig.from_json(description["config"])
-    space = SearchSpace(
-        rates=config.rates, epochs=config.epochs, lrs=config.lrs, max_rounds=config.max_rounds
-    )
+    space = SearchSpace.of(config)
     trials, store = list(Ledger(folder / "study.db", space)), StageStore(folder / "stages")
     schedules = [trial.schedule for trial in trials]
     again = len(trace.read_text().splitlines()) - len(store)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pruning import Round, Schedule, Stage, StageStore
 from search.early_stop import far_behind
-from search.errors import ExhaustedError
+from search.errors import DIVERGED, ExhaustedError
 from search.front import Scale, on_front
 from search.ledger import Ledger, Trial
 from search.sampler_study import NewSampler, SamplerStudy
@@ -19,9 +19,6 @@ _MOST_REPEATS = 25  # proposals in a row that ask for nothing new, before a sear
 _MOST_FAILURES = 5  # trials in a row that fail for one kind of reason, likewise
 
 _MOST_DEATHS = 4  # of workers that run one trial
-
-DIVERGED = "diverged"
-"""Kind of a failure that a round repeats whenever it is run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -70,9 +70,7 @@ def inspect(folder: ResultsFolder, console: Console) -> list[str]:
         LedgerError: Its ledger cannot be read.
     """
     config = SearchConfig.from_json(folder.read()["config"])
-    space = SearchSpace(
-        rates=config.rates, epochs=config.epochs, lrs=config.lrs, max_rounds=config.max_rounds
-    )
+    space = SearchSpace.of(config)
     findings: list[str] = []
     if not folder.stages.is_dir():
         return ["stages/ is missing"]

@@ -1,5 +1,8 @@
 """What can go wrong in a search."""
 
+DIVERGED = "diverged"
+"""Kind of a trial's failure that its round repeats whenever it is run."""
+
 
 class SearchError(Exception):
     """Base of every error this package raises on purpose."""

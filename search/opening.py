@@ -153,9 +153,7 @@ def open_search(
         raise RefusedError(str(error)) from error
     if config.checkpoint is not None and root.tensors is None and store.child(None, None) is None:
         raise RefusedError(f"{config.checkpoint} is gone, and is still needed: put it back.")
-    space = SearchSpace(
-        rates=config.rates, epochs=config.epochs, lrs=config.lrs, max_rounds=config.max_rounds
-    )
+    space = SearchSpace.of(config)
     ledger = Ledger(folder.ledger, space)
     if not len(ledger):
         ledger.restore(store)

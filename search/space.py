@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Self
 
 from pruning import Round, Schedule
+from search.configuration import SearchConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +24,16 @@ class SearchSpace:
     epochs: tuple[int, ...]
     lrs: tuple[float, ...]
     max_rounds: int
+
+    @classmethod
+    def of(cls, config: SearchConfig) -> Self:
+        """The space that a search is configured to explore."""
+        return cls(
+            rates=config.rates,
+            epochs=config.epochs,
+            lrs=config.lrs,
+            max_rounds=config.max_rounds,
+        )
 
     def rounds(self) -> tuple[Round, ...]:
         """Every distinct round; without epochs the learning rate is the first one's."""

@@ -65,7 +65,7 @@ def run_trials(
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=_CampaignStopper(campaign, numbers, on_stage),
-            callbacks=[_CampaignCallback(campaign, store, numbers, on_step)],
+            callbacks=[_CampaignCallback(campaign, numbers, on_step)],
         ),
     )
     try:
@@ -97,7 +97,7 @@ class _CampaignSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """End a trial in the ledger."""
+        """Free the trial's claims on stages, and end it in the ledger."""
         number = self._numbers[trial_id]
         self._store.release.remote(number)
         if error or result is None:
@@ -154,12 +154,10 @@ class _CampaignCallback(tune.Callback):
     def __init__(
         self,
         campaign: Campaign,
-        store: Any,
         numbers: dict[str, int],
         on_step: Callable[[], None],
     ) -> None:
         self._campaign = campaign
-        self._store = store
         self._numbers = numbers
         self._on_step = on_step
 
@@ -168,9 +166,7 @@ class _CampaignCallback(tune.Callback):
 
         Tune's own retries are not used: it does not try again what dies while it is reset.
         """
-        number = self._numbers[trial.trial_id]
-        self._store.release.remote(number)
-        self._campaign.retry(number, _last_line(Path(trial.error_file)))
+        self._campaign.retry(self._numbers[trial.trial_id], _last_line(Path(trial.error_file)))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Let the driver show progress, and stop."""

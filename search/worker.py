@@ -21,8 +21,7 @@ from pruning import (
     Schedule,
     Stage,
 )
-from search.campaign import DIVERGED
-from search.errors import SearchError
+from search.errors import DIVERGED, SearchError
 from search.store_actor import Activity, Answer
 
 _WAIT_SECONDS = 0.1

@@ -25,9 +25,7 @@ def assert_whole(folder: Path, trials: int, *, damaged: bool = False) -> None:
     assert states(folder) == [TrialState.COMPLETE] * trials
     assert not list(folder.rglob(".unfinished-*"))
     config = SearchConfig.from_json(ResultsFolder(folder).read()["config"])
-    space = SearchSpace(
-        rates=config.rates, epochs=config.epochs, lrs=config.lrs, max_rounds=config.max_rounds
-    )
+    space = SearchSpace.of(config)
     store = StageStore(folder / "stages")
     for stage in store:
         store.weights(stage.id)

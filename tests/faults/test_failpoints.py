@@ -18,7 +18,7 @@ DRIVERS = [
     ("search.campaign:Campaign.accept", (1, 2)),
     ("pruning.durable:write_synced", (1, 2, 3)),
     ("pruning.durable:sync_folder", (1, 2)),
-    ("pruning.store:StageStore.set_test_accuracy", (1, 2)),
+    ("pruning.store:StageStore.set_test_accuracy", (1,)),
 ]
 # In the store's process; the driver is killed at that moment.
 WRITERS = [
