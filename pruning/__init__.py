@@ -12,6 +12,7 @@ from pruning.errors import (
 )
 from pruning.groups import Architecture, ChannelGroup, transplant
 from pruning.importance import SCORES, Importance, keep_channels, slim
+from pruning.memory import keep_freed_memory
 from pruning.recipe import RECIPE_VERSION, Recipe
 from pruning.rounds import Round, Schedule, width_mult
 from pruning.runner import RoundRunner
@@ -48,6 +49,7 @@ __all__ = [
     "evaluate",
     "fine_tune",
     "keep_channels",
+    "keep_freed_memory",
     "new_optimizer",
     "read_checkpoint",
     "slim",

@@ -20,6 +20,7 @@ from pruning import (
     RoundRunner,
     Schedule,
     Stage,
+    keep_freed_memory,
 )
 from search.errors import DIVERGED, SearchError
 from search.store_actor import Activity, Answer
@@ -71,6 +72,7 @@ class ScheduleTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], plan: WorkerPlan, store: Any) -> None:
         """Prepare the process; see Ray Tune's `Trainable`."""
         torch.set_num_threads(1)
+        keep_freed_memory()
         self._store = store
         self._unfit: str | None = None
         try:

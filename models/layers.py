@@ -1,0 +1,73 @@
+"""The two convolutions of a separable block, in forms that are fast on a CPU at tiny resolutions.
+
+A search trains StudentNets on small images, whose late blocks see maps of 1 to 8 pixels a side.
+There the library's convolutions spend more time on preparing than on computing. Same parameters,
+same outputs and gradients up to rounding as `nn.Conv2d`; `experiments/throughput.py` measures.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_KERNEL = 3
+_LARGEST_LINEAR = 8  # sides of maps up to which the other forms are faster, as measured
+_LARGEST_BY_TAPS = 2
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution; on small maps a linear layer over the channels of each pixel."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1)
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:  # noqa: N803
+        """(N, outputs, H, W) of (N, inputs, H, W)."""
+        if not _tiny(images_NCHW, _LARGEST_LINEAR):
+            return super().forward(images_NCHW)
+        pixels_NHWC = images_NCHW.permute(0, 2, 3, 1)  # noqa: N806
+        return F.linear(pixels_NHWC, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
+class Depthwise(nn.Conv2d):
+    """A padded 3x3 convolution of each channel by itself."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, _KERNEL, padding=1, groups=channels)
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:  # noqa: N803
+        """(N, channels, H, W) of the same."""
+        if not (torch.is_grad_enabled() and _tiny(images_NCHW, _LARGEST_BY_TAPS)):
+            return super().forward(images_NCHW)
+        convolved: Tensor = _ByTaps.apply(images_NCHW, self.weight, self.bias)
+        return convolved
+
+
+class _ByTaps(torch.autograd.Function):
+    """A depthwise convolution whose weights' gradient is worked out tap by tap."""
+
+    @staticmethod
+    def forward(ctx: Any, images_NCHW: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # noqa: N803
+        ctx.save_for_backward(images_NCHW, weight)
+        return F.conv2d(images_NCHW, weight, bias, padding=1, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (of_output,) = gradients
+        images, weight = ctx.saved_tensors
+        # A convolution's transpose is the convolution with the kernel turned around.
+        of_images = F.conv2d(of_output, weight.flip(2, 3), padding=1, groups=len(weight))
+        height, width = images.shape[2:]
+        padded = F.pad(images, (1, 1, 1, 1))
+        taps = [
+            (padded[:, :, row : row + height, column : column + width] * of_output).sum((0, 2, 3))
+            for row in range(_KERNEL)
+            for column in range(_KERNEL)
+        ]
+        of_weight = torch.stack(taps, dim=1).view_as(weight)
+        return of_images, of_weight, of_output.sum((0, 2, 3))
+
+
+def _tiny(images_NCHW: Tensor, side: int) -> bool:  # noqa: N803
+    return images_NCHW.device.type == "cpu" and max(images_NCHW.shape[2:]) <= side
