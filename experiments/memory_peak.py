@@ -1,5 +1,6 @@
 """The most memory that was in use on this machine while something ran."""
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +26,19 @@ class MemoryPeak:
 
 def used_memory() -> int:
     """Bytes that are in use on this machine; 0 where the system does not tell."""
-    if not _MEMORY.is_file():
-        return 0
-    kilobytes = {
-        name: int(value.split()[0])
-        for name, _, value in (line.partition(":") for line in _MEMORY.read_text().splitlines())
-    }
-    return 1024 * (kilobytes["MemTotal"] - kilobytes["MemAvailable"])
+    known = _known()
+    return known["MemTotal"] - known["MemAvailable"] if known else 0
+
+
+def available_memory() -> float:
+    """Bytes that more processes may use; infinite where the system does not tell."""
+    return _known().get("MemAvailable", math.inf)
+
+
+def _known() -> dict[str, int]:
+    lines = _MEMORY.read_text().splitlines() if _MEMORY.is_file() else []
+    pairs = (line.partition(":") for line in lines)
+    return {name: 1024 * int(value.split()[0]) for name, _, value in pairs}
 
 
 @contextmanager

@@ -14,29 +14,31 @@ store's actor and its disk, the tables. More workers are declared than there are
 those who sleep need none; but starting them, and whatever a round costs Ray, does need the cores,
 so that many workers on a small machine look worse than they would on a machine of their own.
 
-How to read it: `steady` is the stretch from the moment at which every worker is in its first
-round until no trial is left to hand out; `in all` is from the start of Ray to the end of the last
-round, so it holds the workers' start and the time in which they run out of trials. A worker that
-waits for a round of another trial counts as idle. stage-tree's trials are one round each, the
-other samplers' several. `processes` are those that ran a round: more than workers if some were
-started twice. Memory is that of the whole machine, whoever uses it.
+How to read it: `steady` is the stretch from the moment at which every worker has begun a round
+until no trial is left to hand out; `in all` is from the start of Ray to the end of the last round,
+so it holds the workers' start and the time in which they run out of trials. A worker that waits
+for a round of another trial counts as idle. stage-tree's trials are one round each, the other
+samplers' several. `processes` are those that ran a round: more than the workers if some were
+started twice, fewer if some were still starting when the last trial was handed out; `steady` is
+then of the fewer, and --rounds should be raised. Memory is that of the whole machine, whoever
+uses it. A case for which there is not enough is skipped: 64 workers need about 25 GiB.
 
 The cold start is from launching `python search/run.py` on the digits, with a cache without
 images, a root of one epoch and a round of one, to the file of the first round's weights.
 """
 
 import io
-import shutil
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import ray
 import tyro
 from hardware import hardware_line
 from idle import Idle, all_up
-from memory_peak import MemoryPeak, memory_peak
+from memory_peak import MemoryPeak, available_memory, memory_peak
 from search_command import finished_stages, start_search
 from sleeping import SleepingPlan, SleptRound, read_trace
 from spread import Spread
@@ -68,10 +70,12 @@ class Overhead:
     """What proposes schedules."""
     seconds: float = 1.0
     """How long a round sleeps."""
-    rounds: int = 15
+    rounds: int = 30
     """Rounds a worker, about."""
     cold_starts: int = 3
     """Cold starts to time."""
+    worker_gib: float = 0.4
+    """Memory that a worker is reckoned to need, most of it for torch's libraries."""
 
     def __post_init__(self) -> None:
         if min(self.workers, default=1) < 1 or self.rounds < 1 or self.seconds <= 0:
@@ -98,15 +102,16 @@ class Case:
     def lines(self) -> list[str]:
         """What there is to say."""
         ended = max(one.end for one in self.slept)
-        up = all_up(self.slept, self.workers)
         processes = len({one.process for one in self.slept})
+        present = min(self.workers, processes)
+        up = all_up(self.slept, present)
         lines = [f"{self.workers} workers, {self.sampler}: {processes} processes"]
         if up is None or up >= self.handed_out:
             lines.append("    steady: never were all workers at work; give more --rounds")
         else:
-            steady = Idle.between(up, self.handed_out, self.slept, self.workers)
+            steady = Idle.between(up, self.handed_out, self.slept, present)
             lines.append(f"    steady: {steady} [target {_TARGET_SECONDS_A_ROUND} s a round]")
-            lines.append(f"    all workers at work after {up - self.started:.1f} s")
+            lines.append(f"    {present} workers at work after {up - self.started:.1f} s")
         whole = Idle.between(self.started, ended, self.slept, self.workers)
         return [*lines, f"    in all: {whole}", f"    memory in use: {self.memory}"]
 
@@ -201,14 +206,17 @@ def main() -> None:
     asked = tyro.cli(Overhead)
     print(hardware_line())
     print(f"rounds of {asked.seconds:g} s")
-    for workers in asked.workers:
-        for sampler in asked.samplers:
-            scratch = Path(tempfile.mkdtemp())
-            try:
-                case = observe(asked, sampler, workers, scratch)
-                print(*case.lines(), sep="\n", flush=True)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+    for workers, sampler in product(asked.workers, asked.samplers):
+        needed, free = workers * asked.worker_gib, available_memory() / 2**30
+        if needed > free:
+            print(
+                f"{workers} workers, {sampler}: skipped, they need about {needed:.0f} GiB of "
+                f"memory and {free:.0f} are free"
+            )
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            case = observe(asked, sampler, workers, Path(folder))
+            print(*case.lines(), sep="\n", flush=True)
     seconds = []
     for _ in range(asked.cold_starts):
         with tempfile.TemporaryDirectory() as folder:

@@ -89,6 +89,15 @@ def test_slept_rounds_are_stages_that_a_store_accepts(
     assert min(first.seconds, second.seconds) >= 0.05
 
 
+def test_too_many_workers_for_the_memory_are_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["overhead.py", "--workers", "2", "--cold-starts", "0", "--worker-gib", "1e9"]
+    monkeypatch.setattr(sys, "argv", [*flags, "--samplers", "random"])
+    overhead.main()
+    assert "2 workers, random: skipped, they need about 2000000000 GiB" in capsys.readouterr().out
+
+
 def test_samplers_of_whole_schedules_get_fewer_trials() -> None:
     asked = Overhead(rounds=6)
     assert [asked.config(name, 4).trials for name in ("stage-tree", "tpe")] == [24, 8]
