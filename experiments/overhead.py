@@ -1,7 +1,7 @@
 """What a round costs besides its training: worker time outside rounds, and the cold start.
 
-Claims: with rounds of some seconds, workers spend at most 0.1 s a round outside them, however
-many there are; and 15 s after its start on a machine with nothing cached, a search on the digits
+Targets, printed beside what was measured: workers spend at most 0.1 s a round outside it, however
+many there are; and 15 s after its start on a machine with no images cached, a search on the digits
 has finished its first round.
 
     python experiments/overhead.py                         # some minutes, and memory for 64
