@@ -36,6 +36,16 @@ class CropParameters:
     padding: int
     """Symmetric padding that was asked for; images still too small were padded further."""
 
+    def __getitem__(self, span: slice) -> "CropParameters":
+        """What was drawn for some of the crops."""
+        return CropParameters(
+            top=self.top[span],
+            left=self.left[span],
+            flipped=self.flipped[span],
+            angle=self.angle[span],
+            padding=self.padding,
+        )
+
 
 def draw_crops(
     split: Split,

@@ -221,7 +221,7 @@ def run(config: NotebookConfig, console: Console) -> None:
     out = _writable(config.out)
     trainer = _Trainer(
         data=data.to(device),
-        recipe=Recipe(importance="signed-gamma", root_epochs=config.root_epochs),
+        recipe=Recipe.named("notebook", batch_size=32, root_epochs=config.root_epochs),
         generator=torch.Generator().manual_seed(config.seed),
         console=console,
     )

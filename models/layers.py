@@ -38,7 +38,8 @@ class Depthwise(nn.Conv2d):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:  # noqa: N803
         """(N, channels, H, W) of the same."""
-        if not (torch.is_grad_enabled() and _tiny(images_NCHW, _LARGEST_BY_TAPS)):
+        by_taps = torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+        if not (by_taps and _tiny(images_NCHW, _LARGEST_BY_TAPS)):
             return super().forward(images_NCHW)
         convolved: Tensor = _ByTaps.apply(images_NCHW, self.weight, self.bias)
         return convolved

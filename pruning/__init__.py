@@ -13,13 +13,21 @@ from pruning.errors import (
 from pruning.groups import Architecture, ChannelGroup, transplant
 from pruning.importance import SCORES, Importance, keep_channels, slim
 from pruning.memory import keep_freed_memory
-from pruning.recipe import RECIPE_VERSION, Recipe
+from pruning.recipe import RECIPE_VERSION, Recipe, RecipeName
 from pruning.rounds import Round, Schedule, width_mult
 from pruning.runner import RoundRunner
 from pruning.stages import Draft, Origin, Stage
 from pruning.store import StageStore, damage, stage_ids
 from pruning.student import StudentArchitecture
-from pruning.training import Metrics, evaluate, fine_tune, new_optimizer, train_epoch
+from pruning.training import (
+    Metrics,
+    Precision,
+    evaluate,
+    fine_tune,
+    new_optimizer,
+    recalibrate,
+    train_epoch,
+)
 
 __all__ = [
     "RECIPE_VERSION",
@@ -34,8 +42,10 @@ __all__ = [
     "Metrics",
     "NonFiniteError",
     "Origin",
+    "Precision",
     "PruningError",
     "Recipe",
+    "RecipeName",
     "Round",
     "RoundRunner",
     "Schedule",
@@ -52,6 +62,7 @@ __all__ = [
     "keep_freed_memory",
     "new_optimizer",
     "read_checkpoint",
+    "recalibrate",
     "slim",
     "stage_ids",
     "train_epoch",

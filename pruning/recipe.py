@@ -1,12 +1,16 @@
 """How networks are trained: everything but the data that shapes a stage's weights."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, Self, TypeAlias
 
 from pruning.importance import Importance
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Raised whenever the same recipe would give other weights than before."""
+
+RecipeName: TypeAlias = Literal["measured", "notebook"]
+"""`measured`: what gave the best networks in `experiments/recipe.py`, at equal epochs.
+`notebook`: the notebook's way, with the one repair that its optimizer is built for each round."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +21,8 @@ class Recipe:
         batch_size: Images a step, at least 2, since batch norm needs two values a channel.
         weight_decay: Decoupled weight decay of AdamW.
         importance: The criterion by which channels are ranked.
+        decay: Whether a round's learning rate falls linearly to 0, or stays.
+        recalibrate: Whether a round ends with batch-norm statistics of unaugmented images.
         root_epochs: Epochs for which the root is trained.
         root_lr: Learning rate at which the root's training starts; it falls linearly to 0.
 
@@ -26,8 +32,23 @@ class Recipe:
     batch_size: int = 32
     weight_decay: float = 0.01
     importance: Importance = "gamma"
+    decay: bool = True
+    recalibrate: bool = True
     root_epochs: int = 60
     root_lr: float = 4e-3
+
+    @classmethod
+    def named(cls, name: RecipeName, *, batch_size: int, root_epochs: int) -> Self:
+        """A recipe by its name; the root is trained in the same way under both."""
+        if name == "measured":
+            return cls(batch_size=batch_size, root_epochs=root_epochs)
+        return cls(
+            batch_size=batch_size,
+            root_epochs=root_epochs,
+            importance="signed-gamma",
+            decay=False,
+            recalibrate=False,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The recipe and its version, as it enters a stage's id."""

@@ -8,12 +8,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from data import ImageData
+from data import ImageData, Split
 from pruning.groups import Architecture
 from pruning.importance import slim
 from pruning.rounds import Round, Schedule, width_mult
 from pruning.stages import Draft, Origin, Stage, stage_seed
-from pruning.training import Metrics, evaluate, fine_tune
+from pruning.training import Metrics, evaluate, fine_tune, recalibrate
 
 OnEpoch = Callable[[int, Metrics], None]
 
@@ -51,12 +51,11 @@ class RoundRunner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stage_seed(stage_id))
             net = self.architecture.build(self.architecture.channels)
-        if self.checkpoint is None:
-            epochs = recipe.root_epochs
-        else:
+        self._placed(net)
+        if self.checkpoint is not None:
             net.load_state_dict(self.checkpoint)
-            epochs = 0
-        self._train(net, stage_id, epochs, recipe.root_lr, on_epoch, decay=True)
+        else:
+            self._train(net, stage_id, recipe.root_epochs, recipe.root_lr, on_epoch, decay=True)
         return self._stage(net, stage_id, None, (), start)
 
     def child(
@@ -87,14 +86,15 @@ class RoundRunner:
         wide.load_state_dict(safetensors.torch.load(weights))
         channels = self.architecture.channels_at(width_mult(schedule))
         net = slim(wide, self.architecture, channels, self.origin.recipe.importance)
-        self._train(net, stage_id, round_.epochs, round_.lr, on_epoch)
+        decay = self.origin.recipe.decay
+        self._train(net, stage_id, round_.epochs, round_.lr, on_epoch, decay=decay)
         return self._stage(net, stage_id, parent.id, schedule, start)
 
     def test_accuracy(self, stage: Stage, weights: bytes) -> float:
         """Accuracy of a stage on the test split, in [0, 1]."""
         net = self.architecture.build(stage.channels)
         net.load_state_dict(safetensors.torch.load(weights))
-        return evaluate(self._placed(net), self.data.test, self.data.image_size).accuracy
+        return self._evaluate(self._placed(net), self.data.test).accuracy
 
     def _train(
         self,
@@ -104,9 +104,10 @@ class RoundRunner:
         lr: float,
         on_epoch: OnEpoch | None,
         *,
-        decay: bool = False,
+        decay: bool,
     ) -> None:
-        recipe = self.origin.recipe
+        recipe, precision = self.origin.recipe, self.origin.precision
+        generator = torch.Generator().manual_seed(stage_seed(stage_id))
         fine_tune(
             self._placed(net),
             self.data,
@@ -114,10 +115,16 @@ class RoundRunner:
             lr=lr,
             batch_size=recipe.batch_size,
             weight_decay=recipe.weight_decay,
-            generator=torch.Generator().manual_seed(stage_seed(stage_id)),
+            generator=generator,
             decay=decay,
+            precision=precision,
             on_epoch=on_epoch,
         )
+        if recipe.recalibrate:
+            recalibrate(net, self.data, generator=generator, precision=precision)
+
+    def _evaluate(self, net: nn.Module, split: Split) -> Metrics:
+        return evaluate(net, split, self.data.image_size, self.origin.precision)
 
     def _placed(self, net: nn.Module) -> nn.Module:
         return net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
@@ -126,7 +133,7 @@ class RoundRunner:
         self, net: nn.Module, stage_id: str, parent: str | None, schedule: Schedule, start: float
     ) -> tuple[Draft, bytes]:
         channels = self.architecture.channels_at(width_mult(schedule))
-        metrics = evaluate(net, self.data.validation, self.data.image_size)
+        metrics = self._evaluate(net, self.data.validation)
         tensors = {name: tensor.cpu().contiguous() for name, tensor in net.state_dict().items()}
         draft = Draft(
             id=stage_id,

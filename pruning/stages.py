@@ -13,6 +13,7 @@ from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 from pruning.errors import NonFiniteError, StageFormatError, StoreError
 from pruning.recipe import Recipe
 from pruning.rounds import Round, Schedule, width_mult
+from pruning.training import Precision
 
 FORMAT = 1
 """Version of `stage.json` and of what a stage's id is made of."""
@@ -33,7 +34,7 @@ class Origin:
         root: What the root is made of: its channels and classes, and the digest of the
             checkpoint it came from, if any.
         device_type: "cpu" or "cuda"; arithmetic differs between them.
-        precision: "fp32".
+        precision: Of the arithmetic of training and evaluation.
     """
 
     recipe: Recipe
@@ -41,7 +42,7 @@ class Origin:
     data_fingerprint: str
     root: Mapping[str, Any]
     device_type: str
-    precision: str = "fp32"
+    precision: Precision = "fp32"
 
     def stage_id(self, parent: str | None, round_: Round | None) -> str:
         """Name of the stage that `round_` makes of `parent`; of the root, if both are None."""

@@ -3,15 +3,23 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from data import ImageData, Split, draw_crops, gather_center, gather_train
 from pruning.errors import NonFiniteError
 
-_EVALUATION_PIXELS = 2**19  # a batch: 512 images of 32 pixels a side, 8 of 256
+Precision: TypeAlias = Literal["fp32", "bf16"]
+"""Of convolutions and matrix products; weights and their updates are float32 in either case."""
+
+# Of a batch without gradients: on a CPU 512 images of 32 pixels a side, or 8 of 256.
+_EVALUATION_PIXELS = {"cpu": 2**19, "cuda": 2**23}
+_CALIBRATION_IMAGES = 2048
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +53,7 @@ def fine_tune(
     weight_decay: float,
     generator: torch.Generator,
     decay: bool = False,
+    precision: Precision = "fp32",
     on_epoch: Callable[[int, Metrics], None] | None = None,
 ) -> None:
     """Train `net` in place for some epochs.
@@ -57,18 +66,26 @@ def fine_tune(
         batch_size: Images a step; the last step of an epoch may have fewer, never one.
         weight_decay: Decoupled weight decay.
         generator: On the CPU; the source of shuffling and augmentation.
-        decay: Whether the learning rate falls linearly to 0, from epoch to epoch, or stays.
+        decay: Whether the learning rate falls linearly to 0, from step to step, or stays.
+        precision: Of the arithmetic.
         on_epoch: Called after each epoch with its index and its running training metrics.
 
     Raises:
         NonFiniteError: The training loss of an epoch is not finite.
     """
     optimizer = new_optimizer(net, lr=lr, weight_decay=weight_decay)
+    steps = epochs * len(_spans(len(data.train), batch_size))
+    scheduler = LambdaLR(optimizer, lambda step: 1 - step / steps) if decay and steps else None
     for epoch in range(epochs):
-        if decay:
-            for group in optimizer.param_groups:
-                group["lr"] = lr * (1 - epoch / epochs)
-        metrics = train_epoch(net, data, optimizer, batch_size=batch_size, generator=generator)
+        metrics = train_epoch(
+            net,
+            data,
+            optimizer,
+            batch_size=batch_size,
+            generator=generator,
+            precision=precision,
+            scheduler=scheduler,
+        )
         if on_epoch is not None:
             on_epoch(epoch, metrics)
 
@@ -80,8 +97,19 @@ def train_epoch(
     *,
     batch_size: int,
     generator: torch.Generator,
+    precision: Precision = "fp32",
+    scheduler: LRScheduler | None = None,
 ) -> Metrics:
     """One pass over the training split in random order, every image augmented anew.
+
+    Args:
+        net: The network; on the device of `data`.
+        data: Images whose training split is drawn from.
+        optimizer: Of `net`.
+        batch_size: Images a step; the last step may have fewer, never one.
+        generator: On the CPU; the source of shuffling and augmentation.
+        precision: Of the arithmetic.
+        scheduler: Of the learning rate, told of every step.
 
     Returns:
         Loss and accuracy as they were when each batch was trained on.
@@ -92,30 +120,65 @@ def train_epoch(
     Source: notebook, `run_epoch` with `update=True` and `trainTransform`.
     """
     net.train()
-    device = data.train.labels.device
-    total = _Tally(device)
-    for indices in _batches(len(data.train), batch_size, generator):
-        crops = draw_crops(
-            data.train,
-            indices,
-            size=data.image_size,
-            padding=data.padding,
-            flip=data.flip,
-            generator=generator,
-        )
-        images_NHWC = gather_train(data.train, indices, crops, data.image_size)  # noqa: N806
-        labels = data.train.labels[indices.to(device)]
-        logits = net(_normalized(images_NHWC))
-        loss = F.cross_entropy(logits, labels)
+    train, size = data.train, data.image_size
+    total = _Tally(train.labels.device)
+    # Drawn and sent to the device for the whole epoch, so that no step waits for the host.
+    order = torch.randperm(len(train), generator=generator).to(train.labels.device)
+    crops = draw_crops(
+        train, order, size=size, padding=data.padding, flip=data.flip, generator=generator
+    )
+    for span in _spans(len(train), batch_size):
+        indices = order[span]
+        labels = train.labels[indices]
+        images = _normalized(gather_train(train, indices, crops[span], size))
+        with _arithmetic(images.device, precision):
+            logits = net(images)
+        loss = F.cross_entropy(logits.float(), labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
         total.add(loss.detach() * len(labels), logits.detach(), labels)
-    return total.metrics(len(data.train))
+    return total.metrics(len(train))
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, split: Split, image_size: int) -> Metrics:
+def recalibrate(
+    net: nn.Module, data: ImageData, *, generator: torch.Generator, precision: Precision = "fp32"
+) -> None:
+    """Take the statistics of all batch norms anew, from the crops that evaluation sees.
+
+    After channels are cut the statistics are those of another network, and after training those
+    of augmented images. Up to 2,048 random training images are passed through the network, and
+    mean and variance become their plain averages over the batches. No weight changes.
+
+    Args:
+        net: The network, changed in place; on the device of `data`.
+        data: Images whose training split is drawn from.
+        generator: On the CPU; chooses the images.
+        precision: Of the arithmetic.
+
+    Source: Li et al., "EagleEye: fast sub-net evaluation for efficient neural network pruning",
+    arXiv:2007.02491, section 3.3; measured by `experiments/recipe.py`.
+    """
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average
+    net.train()
+    chosen = torch.randperm(len(data.train), generator=generator)[:_CALIBRATION_IMAGES]
+    for _ in _forward(net, data.train, chosen, data.image_size, precision):
+        pass  # in training mode, a forward pass is what moves the statistics
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+@torch.no_grad()
+def evaluate(
+    net: nn.Module, split: Split, image_size: int, precision: Precision = "fp32"
+) -> Metrics:
     """Loss and accuracy of `net` in evaluation mode on the centre crops of a labelled split.
 
     Raises:
@@ -125,11 +188,29 @@ def evaluate(net: nn.Module, split: Split, image_size: int) -> Metrics:
     """
     net.eval()
     total = _Tally(split.labels.device)
-    for indices in _in_order(len(split), max(1, _EVALUATION_PIXELS // image_size**2)):
-        labels = split.labels[indices.to(split.labels.device)]
-        logits = net(_normalized(gather_center(split, indices, image_size)))
+    everything = torch.arange(len(split))
+    for indices, logits in _forward(net, split, everything, image_size, precision):
+        labels = split.labels[indices]
         total.add(F.cross_entropy(logits, labels, reduction="sum"), logits, labels)
     return total.metrics(len(split))
+
+
+def _forward(
+    net: nn.Module, split: Split, chosen: Tensor, image_size: int, precision: Precision
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Large batches of some images' indices and of the logits of their centre crops."""
+    device = split.labels.device
+    chosen = chosen.to(device)
+    batch_size = max(2, _EVALUATION_PIXELS[device.type] // image_size**2)
+    for span in _spans(len(chosen), batch_size):
+        images = _normalized(gather_center(split, chosen[span], image_size))
+        with _arithmetic(device, precision):
+            logits = net(images)
+        yield chosen[span], logits.float()
+
+
+def _arithmetic(device: torch.device, precision: Precision) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 class _Tally:
@@ -147,17 +228,10 @@ class _Tally:
         return Metrics(loss=self._loss.item() / count, accuracy=self._hits.item() / count)
 
 
-def _batches(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """A random permutation in batches; a single image left over joins the last batch."""
-    order = torch.randperm(count, generator=generator)
-    batches = list(torch.split(order, batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    yield from batches
-
-
-def _in_order(count: int, batch_size: int) -> Iterator[Tensor]:
-    yield from torch.split(torch.arange(count), batch_size)
+def _spans(count: int, batch_size: int) -> list[slice]:
+    """Slices of a batch each; a single image left over joins the last batch."""
+    starts = [*range(0, max(1, count - 1), batch_size), count]
+    return [slice(start, end) for start, end in pairwise(starts)]
 
 
 def _normalized(images_NHWC: Tensor) -> Tensor:  # noqa: N803

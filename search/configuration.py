@@ -82,6 +82,22 @@ class SearchConfig:
     root_epochs: Annotated[
         int, _flag("N", "Epochs for which the network is trained without --checkpoint.")
     ] = 60
+    recipe: Annotated[
+        Literal["measured", "notebook"],
+        arg(
+            help="How rounds are trained. measured: learning rate falling to 0, |γ|, batch-norm "
+            "statistics taken anew in the end. notebook: constant rate, signed γ, as in the "
+            "notebook, but with an optimizer for each round's own network."
+        ),
+    ] = "measured"
+    precision: Annotated[
+        Literal["fp32", "bf16"] | None,
+        _flag(
+            "{fp32,bf16}",
+            "Arithmetic of training and evaluation; weights are fp32 in either case.",
+            default="bf16 on GPUs, fp32 on the CPU",
+        ),
+    ] = None
     gpus: Annotated[
         int | None,
         _flag(

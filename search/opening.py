@@ -139,11 +139,14 @@ def open_search(
     """
     config = config.resolved(image_size=data.image_size)
     origin = Origin(
-        recipe=Recipe(batch_size=config.batch_size, root_epochs=config.root_epochs),
+        recipe=Recipe.named(
+            config.recipe, batch_size=config.batch_size, root_epochs=config.root_epochs
+        ),
         seed=config.seed,
         data_fingerprint=data.fingerprint,
         root=root.made_of,
         device_type=pool.device_type,
+        precision=config.precision or ("bf16" if pool.device_type == "cuda" else "fp32"),
     )
     earlier = folder.read() if folder.is_search() else None
     folder.write(describe(config, data, origin, pool, earlier))

@@ -72,6 +72,7 @@ class ScheduleTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], plan: WorkerPlan, store: Any) -> None:
         """Prepare the process; see Ray Tune's `Trainable`."""
         torch.set_num_threads(1)
+        torch.backends.cudnn.allow_tf32 = False  # fp32 shall mean it
         keep_freed_memory()
         self._store = store
         self._unfit: str | None = None

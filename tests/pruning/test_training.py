@@ -1,19 +1,24 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from data import ImageData
+from data import ImageData, draw_crops, gather_center, gather_train
 from pruning import (
     Metrics,
     NonFiniteError,
+    Precision,
     StudentArchitecture,
     evaluate,
     fine_tune,
     new_optimizer,
+    recalibrate,
     slim,
     train_epoch,
 )
-from pruning.training import _batches
+from pruning.training import _spans
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -74,8 +79,8 @@ def test_training_lowers_the_loss(digits: ImageData, architecture: StudentArchit
 
 @pytest.mark.parametrize("count", [2, 31, 32, 33, 64, 65, 97])
 def test_every_image_is_used_once_an_epoch_and_none_is_alone(count: int) -> None:
-    batches = list(_batches(count, 32, generator()))
-    assert sorted(torch.cat(batches).tolist()) == list(range(count))
+    batches = [range(count)[span] for span in _spans(count, 32)]
+    assert [index for batch in batches for index in batch] == list(range(count))
     assert all(2 <= len(batch) <= 33 for batch in batches)
 
 
@@ -185,3 +190,97 @@ def test_a_falling_learning_rate_ends_near_zero(
         return float(torch.stack(moves).sum())
 
     assert last_move(decay=True) < 0.2 * last_move(decay=False)
+
+
+def as_in_the_notebook(net: nn.Module) -> nn.Module:
+    """The same weights in the library's own layers, in its own memory format."""
+    plain = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
+    for module in plain.modules():
+        if isinstance(module, nn.Conv2d):
+            module.__class__ = nn.Conv2d
+    stem = plain.cnn[0]
+    plain.cnn[0] = nn.Sequential(stem[0], stem[1], stem[3], stem[2])
+    return plain
+
+
+def test_the_loss_curve_is_that_of_a_plain_loop(
+    digits: ImageData, architecture: StudentArchitecture
+) -> None:
+    """Whatever makes the trainer fast changes nothing but time."""
+    _, net = slimmed_net(architecture)
+    plain = as_in_the_notebook(net)
+    net.to(memory_format=torch.channels_last)
+    curve: list[float] = []
+    fine_tune(
+        net,
+        digits,
+        epochs=2,
+        lr=1e-3,
+        batch_size=32,
+        weight_decay=0.01,
+        generator=generator(),
+        on_epoch=lambda _, metrics: curve.append(metrics.loss),
+    )
+
+    draws, plain_curve = generator(), []
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, weight_decay=0.01, foreach=False)
+    train, size = digits.train, digits.image_size
+    for _ in range(2):
+        order = torch.randperm(len(train), generator=draws)
+        crops = draw_crops(
+            train, order, size=size, padding=digits.padding, flip=digits.flip, generator=draws
+        )
+        images = gather_train(train, order, crops, size).permute(0, 3, 1, 2) / 255
+        total = 0.0
+        for batch, labels in zip(images.split(32), train.labels[order].split(32), strict=True):
+            loss = F.cross_entropy(plain(batch), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+        plain_curve.append(total / len(train))
+    assert curve == pytest.approx(plain_curve, rel=5e-3)
+
+
+def test_recalibration_takes_statistics_of_centre_crops_and_nothing_else(
+    digits: ImageData, architecture: StudentArchitecture
+) -> None:
+    _, net = slimmed_net(architecture)
+    before = weights_of(net)
+    recalibrate(net, digits, generator=generator())
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(net), before, strict=True))
+
+    everything = torch.arange(len(digits.train))
+    images = gather_center(digits.train, everything, digits.image_size).permute(0, 3, 1, 2) / 255
+    stem = net.cnn[0]
+    with torch.no_grad():
+        responses = stem[0](images)
+    for mine, exact in (
+        (stem[1].running_mean, responses.double().mean((0, 2, 3))),
+        (stem[1].running_var, responses.double().var((0, 2, 3))),
+    ):
+        torch.testing.assert_close(mine.double(), exact, rtol=2e-3, atol=1e-4)
+    assert stem[1].momentum == nn.BatchNorm2d(1).momentum
+
+
+def test_half_precision_changes_results_a_little_and_keeps_weights_whole(
+    few_digits: ImageData, architecture: StudentArchitecture
+) -> None:
+    def trained(precision: Precision) -> tuple[nn.Module, Metrics]:
+        _, net = slimmed_net(architecture)
+        optimizer = new_optimizer(net, lr=1e-3, weight_decay=0.0)
+        metrics = train_epoch(
+            net,
+            few_digits,
+            optimizer,
+            batch_size=32,
+            generator=generator(),
+            precision=precision,
+        )
+        return net, metrics
+
+    (_, full), (net, half) = trained("fp32"), trained("bf16")
+    assert full.loss != half.loss == pytest.approx(full.loss, rel=0.05)
+    assert {tensor.dtype for tensor in net.parameters()} == {torch.float32}
+    losses = [evaluate(net, few_digits.validation, 16, name).loss for name in ("fp32", "bf16")]
+    assert losses[0] != losses[1] == pytest.approx(losses[0], rel=0.05)
