@@ -67,6 +67,8 @@ def start_ray(pool: Pool) -> None:
     """Start a private Ray, unless a cluster was joined."""
     if not ray.is_initialized():
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # On Linux Ray would listen on all of the machine's addresses; so it does on loopback.
+        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
         ray.init(
             address="local",
             num_cpus=pool.workers,
