@@ -89,7 +89,7 @@ def listeners(session: int) -> dict[str, set[str]]:
         command: {
             addresses[target]
             for link in Path(f"/proc/{pid}/fd").iterdir()
-            if (target := os.readlink(link)) in addresses
+            if (target := str(link.readlink())) in addresses
         }
         for pid, command in processes(session).items()
     }
