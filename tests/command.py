@@ -66,7 +66,10 @@ def wait_for_output(process: subprocess.Popen[str], beginning: str) -> None:
 def processes(session: int) -> dict[int, str]:
     """Process ids and commands of a session, which a run started and whose id is the run's."""
     listed = subprocess.run(
-        ["ps", "-eo", "pid,sid,stat,args"], capture_output=True, text=True, check=True
+        ["ps", "-ww", "-eo", "pid,sid,stat,args"],  # whole, whatever COLUMNS says
+        capture_output=True,
+        text=True,
+        check=True,
     )
     found = {}
     for line in listed.stdout.splitlines()[1:]:
