@@ -4,6 +4,8 @@ To start and to resume are the same: open ledger and store, go on until nothing 
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import ray
 import torch
@@ -17,7 +19,7 @@ from search.errors import BrokenOffError
 from search.interruption import Interruption
 from search.observer import Observer, Tables
 from search.opening import Search, find_root, open_images, open_search
-from search.ray_cluster import start_ray, start_store, worker_pool
+from search.ray_cluster import start_ray, start_store, watching_daemons, worker_pool
 from search.results_folder import ResultsFolder
 from search.run_time import RunTime
 from search.samplers import make_sampler
@@ -27,8 +29,17 @@ _REASONS = 3  # for failures, that are shown in the end
 _ANSWER_SECONDS = 60  # how long Ray may take for a trifle before it is taken for dead
 
 
-def run_search(config: SearchConfig, console: Console) -> None:
+End = Callable[[BaseException], None]
+"""Ends the program at once, for a reason; called from another thread than the main one."""
+
+
+def run_search(config: SearchConfig, console: Console, end: End) -> None:
     """Start or resume a search, and run it to its end.
+
+    Args:
+        config: What to search.
+        console: Where to write.
+        end: Called where no exception can end the run.
 
     Raises:
         RefusedError: It cannot be started; nothing was changed.
@@ -45,11 +56,11 @@ def run_search(config: SearchConfig, console: Console) -> None:
         for reason in search.store.set_aside.values():
             console.line(f"Set aside, to be trained again: {reason}")
         tables = Tables(folder, search.store)
-        _run(search, tables, pool, console)
+        _run(search, tables, pool, console, end)
         _finish(search, tables, data, console)
 
 
-def _run(search: Search, tables: Tables, pool: Pool, console: Console) -> None:
+def _run(search: Search, tables: Tables, pool: Pool, console: Console, end: End) -> None:
     config = search.config
     campaign = Campaign(
         ledger=search.ledger,
@@ -68,7 +79,7 @@ def _run(search: Search, tables: Tables, pool: Pool, console: Console) -> None:
     _check_hours(campaign, run_time, config.max_hours)
     if not campaign.finished:
         try:
-            _run_trials(search, campaign, tables, run_time, pool, console)
+            _run_trials(search, campaign, tables, run_time, pool, console, end)
         finally:
             run_time.save()
     if campaign.ended_by is not None:
@@ -82,6 +93,7 @@ def _run_trials(
     run_time: RunTime,
     pool: Pool,
     console: Console,
+    end: End,
 ) -> None:
     config = search.config
     start_ray(pool)
@@ -96,34 +108,47 @@ def _run_trials(
 
     def on_step() -> None:
         interruption.check()
-        if campaign.broken is not None:
-            raise BrokenOffError(f"{campaign.broken}.")
+        _check_broken(campaign)
         run_time.save_if_due()
         _check_hours(campaign, run_time, config.max_hours)
         observer.show()
+
+    def on_death(daemon: str) -> None:
+        died = BrokenOffError(f"Ray failed: its {daemon} has died.")
+        end(KeyboardInterrupt() if interruption.asked else died)
 
     console.line(
         f"{config.trials} trials by {config.sampler} on {pool.workers} worker(s), "
         f"{pool.device_type}; results in {search.folder.path}"
     )
+    with _in_order(tables), interruption.watching(), watching_daemons(on_death):
+        run_trials(
+            campaign,
+            pool,
+            search.plan,
+            writer,
+            scratch=search.folder.scratch,
+            on_stage=observer.on_stage,
+            on_step=on_step,
+        )
+    _check_broken(campaign)
+
+
+@contextmanager
+def _in_order(tables: Tables) -> Iterator[None]:
+    """Put Ray's failures into our words, and leave the tables up to date however trials end."""
     try:
-        with interruption.watching():
-            run_trials(
-                campaign,
-                pool,
-                search.plan,
-                writer,
-                scratch=search.folder.scratch,
-                on_stage=observer.on_stage,
-                on_step=on_step,
-            )
-        if campaign.broken is not None:
-            raise BrokenOffError(f"{campaign.broken}.")
+        yield
     except ray.exceptions.RayError as error:
         raise BrokenOffError(f"Ray failed: {str(error).splitlines()[0]}") from error
     finally:
         tables.write_front()
         tables.write_candidates()
+
+
+def _check_broken(campaign: Campaign) -> None:
+    if campaign.broken is not None:
+        raise BrokenOffError(f"{campaign.broken}.")
 
 
 def _check_hours(campaign: Campaign, run_time: RunTime, limit: float | None) -> None:

@@ -12,6 +12,11 @@ class Interruption:
     def __init__(self) -> None:
         self._asked = False
 
+    @property
+    def asked(self) -> bool:
+        """Whether the end was asked for."""
+        return self._asked
+
     def check(self) -> None:
         """Called where it is safe to end.
 

@@ -3,7 +3,8 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from search.store_actor import StoreActor
 
 _CONNECT_SECONDS = 5
 _FREE_SECONDS = 120
+_WATCH_SECONDS = 0.5
+_DAEMONS = ("gcs_server", "raylet")
 _OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
@@ -64,6 +67,8 @@ def start_ray(pool: Pool) -> None:
     """Start a private Ray, unless a cluster was joined."""
     if not ray.is_initialized():
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # On Linux Ray would listen on all of the machine's addresses; so it does on loopback.
+        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
         ray.init(
             address="local",
             num_cpus=pool.workers,
@@ -71,6 +76,32 @@ def start_ray(pool: Pool) -> None:
             include_dashboard=False,
             **_OPTIONS,
         )
+
+
+@contextmanager
+def watching_daemons(on_death: Callable[[str], None]) -> Iterator[None]:
+    """Call `on_death` with the name of a daemon of the private Ray that has died.
+
+    The call comes from another thread: the main one may be waiting for that very daemon, inside
+    Ray, which would end the program after a minute without a word on how to go on. Of a cluster
+    that was joined nothing is watched.
+    """
+    node = ray._private.worker._global_node
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_WATCH_SECONDS):
+            for name, _ in node.dead_processes():
+                if name in _DAEMONS:
+                    on_death(name)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def start_store(folder: Path, max_epochs: int | None) -> Any:

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 RUN = Path(__file__).parents[1] / "search" / "run.py"
 SMALL = ("--image-size", "16", "--root-epochs", "1", "--epochs", "1", "2", "--workers", "2")
+LOOPBACK = "0100007F"
 
 
 class Command:
@@ -65,7 +66,10 @@ def wait_for_output(process: subprocess.Popen[str], beginning: str) -> None:
 def processes(session: int) -> dict[int, str]:
     """Process ids and commands of a session, which a run started and whose id is the run's."""
     listed = subprocess.run(
-        ["ps", "-eo", "pid,sid,stat,args"], capture_output=True, text=True, check=True
+        ["ps", "-ww", "-eo", "pid,sid,stat,args"],  # whole, whatever COLUMNS says
+        capture_output=True,
+        text=True,
+        check=True,
     )
     found = {}
     for line in listed.stdout.splitlines()[1:]:
@@ -73,6 +77,25 @@ def processes(session: int) -> dict[int, str]:
         if int(sid) == session and "Z" not in state:
             found[int(pid)] = command
     return found
+
+
+def listeners(session: int) -> dict[str, set[str]]:
+    """The commands of a session, and the addresses at which they listen, as the kernel writes
+    them: in hexadecimal, LOOPBACK at the end for 127.0.0.1."""
+    addresses = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A":
+                addresses[f"socket:[{inode}]"] = local.partition(":")[0]
+    return {
+        command: {
+            addresses[target]
+            for link in Path(f"/proc/{pid}/fd").iterdir()
+            if (target := str(link.readlink())) in addresses
+        }
+        for pid, command in processes(session).items()
+    }
 
 
 def wait_until_gone(session: int, seconds: float = 20) -> None:

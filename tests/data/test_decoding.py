@@ -93,10 +93,12 @@ def test_truncated_files_are_refused(tmp_path: Path, noise: Noise, ending: str) 
 
 def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("I am no image")
+    (tmp_path / "pickle.jpg").write_bytes(b"cos\nabort\n(tR.")  # run, it would end the tests
     (tmp_path / "empty.jpg").touch()
     os.mkfifo(tmp_path / "pipe.jpg")
     for name, reason in (
         ("text.jpg", "not an image"),
+        ("pickle.jpg", "not an image"),
         ("empty.jpg", "empty file"),
         ("none.jpg", "no regular file"),
         ("pipe.jpg", "no regular file"),

@@ -2,6 +2,11 @@
 
 import pytest
 
+from pruning import StageStore
+from search.configuration import SearchConfig
+from search.ledger import Ledger
+from search.results_folder import ResultsFolder
+from search.space import SearchSpace
 from tests.command import SMALL, Command, states
 from tests.faults.conftest import Faulty
 from tests.faults.invariants import assert_whole
@@ -75,11 +80,30 @@ def test_workers_and_stores_that_die_are_replaced_within_a_run(faulty: Faulty, f
     assert_whole(command.folder / "out", TRIALS)
 
 
+def test_a_round_without_memory_fails_its_trial_alone(faulty: Faulty) -> None:
+    """The round is not tried again, and its parent goes on to have children."""
+    command = faulty("pruning.runner:RoundRunner.child:before:2:memory")
+    out = command.folder / "out"
+    done = command(*SMALL, "--workers", "1", "--trials", "6", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert "1 failed: out of memory" in done.stdout
+    space = SearchSpace.of(SearchConfig.from_json(ResultsFolder(out).read()["config"]))
+    trials = list(Ledger(out / "study.db", space))
+    (failed,) = [trial for trial in trials if trial.failed]
+    assert failed.reason == "out of memory"
+    others = [trial for trial in trials if trial is not failed]
+    assert len(others) == 5
+    assert failed.schedule not in [trial.schedule for trial in others]
+    store = StageStore(out / "stages")
+    assert {trial.schedule for trial in others} <= {stage.schedule for stage in store}
+    assert failed.schedule not in [stage.schedule for stage in store]
+
+
 @pytest.mark.slow
 def test_workers_that_die_at_every_round_end_a_run_with_a_diagnosis(faulty: Faulty) -> None:
     command = faulty("pruning.runner:RoundRunner.root:before:1:self")
     done = command(*SMALL, "--workers", "1", "--trials", "50", "--out", "out", timeout=600)
     assert done.returncode == 2
     assert "5 trials in a row failed" in done.stderr
-    assert "worker died" in done.stderr
+    assert "worker died: 4 times" in done.stderr
     assert len(states(command.folder / "out")) < 10

@@ -1,15 +1,20 @@
 import hashlib
+import io
+import os
+import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 import safetensors.torch
 import torch
 
 from models import StudentNet
-from pruning import NonFiniteError, Round, RoundRunner, StageStore
+from pruning import NonFiniteError, Round, RoundRunner, StageStore, StoreError
 
 FIRST = Round(rate=0.5, epochs=1, lr=3e-3)
 SECOND = Round(rate=0.7, epochs=1, lr=1e-3)
@@ -112,6 +117,31 @@ def test_divergence_commits_nothing(runner: RoundRunner, folder: Path) -> None:
     with pytest.raises(NonFiniteError):
         run(runner, store, [replace(FIRST, lr=1e30)])
     assert len(StageStore(folder)) == 1
+
+
+class Malice:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("write", [pickle.dump, torch.save])
+def test_no_code_in_a_stage_is_run(
+    runner: RoundRunner, folder: Path, tmp_path: Path, write: Callable[[object, IO[bytes]], None]
+) -> None:
+    """Not even where somebody gave the stage's record the checksum of it."""
+    content = io.BytesIO()
+    write(Malice(tmp_path / "executed"), content)
+    store = StageStore(folder)
+    root = store.commit(runner.root()[0], content.getvalue(), trial=0)
+    with pytest.raises(safetensors.SafetensorError):
+        runner.child(root, store.weights(root.id), FIRST)
+    (folder / root.id / "stage.json").write_bytes(content.getvalue())
+    with pytest.raises(StoreError, match=r"stage\.json"):
+        StageStore(folder)
+    assert not (tmp_path / "executed").exists()
 
 
 def test_a_checkpoint_is_the_root_as_it_is(runner: RoundRunner) -> None:

@@ -17,7 +17,16 @@ from ray.cluster_utils import Cluster
 
 from data import DataSource, gather_center, open_data
 from models import StudentNet
-from tests.command import SMALL, Command, snapshot, states, wait_for_output, wait_until_gone
+from tests.command import (
+    LOOPBACK,
+    SMALL,
+    Command,
+    listeners,
+    snapshot,
+    states,
+    wait_for_output,
+    wait_until_gone,
+)
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +159,17 @@ def test_a_killed_search_is_finished_with_exactly_n_trials(command: Command) -> 
     assert sorted(table["trial"]) == [0, 0, 1, 2, 3, 4, 5]
 
 
+def test_a_private_ray_is_reached_from_this_machine_alone(command: Command) -> None:
+    process = command.start(*SMALL, "--out", "out")
+    wait_for_output(process, "front:")
+    found = listeners(process.pid)
+    process.kill()
+    process.communicate()
+    assert any(found.values())
+    assert all(address.endswith(LOOPBACK) for address in set().union(*found.values()))
+    assert not [name for name, addresses in found.items() if "dashboard.py" in name and addresses]
+
+
 @pytest.fixture
 def four_declared_gpus() -> Iterator[str]:
     cluster = Cluster(
@@ -213,6 +233,22 @@ def test_refusals_leave_a_search_as_it_is(command: Command, finished: Path) -> N
         assert done.returncode == 2, done.stderr
         assert len(done.stderr.splitlines()) <= 2
     assert snapshot(finished) == before
+
+
+@pytest.mark.parametrize(("name", "before"), [("version", 0), ("weight_decay", 0.5)])
+def test_a_search_of_another_recipe_is_refused(
+    command: Command, finished: Path, name: str, before: float
+) -> None:
+    folder = shutil.copytree(finished, command.folder / "out")
+    description = json.loads((folder / "search.json").read_text())
+    description["recipe"][name] = before
+    (folder / "search.json").write_text(json.dumps(description))
+    content = snapshot(folder)
+    done = command("--resume", "out", "--trials", "9")
+    assert done.returncode == 2
+    assert f"another recipe: its {name} was {before}, and is now " in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert snapshot(folder) == content
 
 
 def test_help_shows_every_flag(command: Command) -> None:

@@ -1,7 +1,8 @@
 """Failpoints without a trace in the program: every function of it is one.
 
 Python runs this file as it starts, in the driver and in all of Ray's workers, when its folder is
-on PYTHONPATH. FAULT names a function, a side of it and a turn, and whom SIGKILL hits there:
+on PYTHONPATH. FAULT names a function, a side of it and a turn, and whom SIGKILL hits there; or
+that it is "memory" which runs out:
 
     FAULT="pruning.durable:write_synced:after:2:driver"    after its second call anywhere
     FAULT="search.ledger:Ledger.add:before:1:self"
@@ -36,6 +37,8 @@ def killing(side: str, turn: int, victim: str) -> Callable[[Callable[..., Any]],
     calls = 0
 
     def strike() -> None:
+        if victim == "memory":
+            raise MemoryError
         pid = int(os.environ["FAULT_DRIVER"]) if victim == "driver" else os.getpid()
         os.kill(pid, signal.SIGKILL)
         if pid != os.getpid():

@@ -1,0 +1,101 @@
+"""The command: `python search/run.py`; see `--help`."""
+
+import argparse
+import errno
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from search.configuration import SearchConfig
+from search.console import Console
+from search.errors import BrokenOffError, LedgerError, RefusedError, SearchError
+
+# Imports inside the functions below spare --help and refusals the seconds that torch and Ray take.
+_REFUSED, _INTERRUPTED = 2, 130
+_OUTSIDE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # of a file that is already open
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a search from the command line.
+
+    Returns:
+        The exit code: 0 done, 2 refused or broken off for a reason outside the program, 130
+        interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    console = Console()
+    folder: Path | None = None
+    try:
+        config = _parse(arguments)
+        folder = config.folder
+        from search.driver import run_search
+
+        for number in (signal.SIGINT, signal.SIGTERM):  # until here, see run.py
+            signal.signal(number, signal.default_int_handler)
+        run_search(config, console, lambda why: os._exit(_farewell(why, folder, console)))
+    except (SearchError, OSError, KeyboardInterrupt, SystemExit) as why:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # let the farewell be read in peace
+        return _farewell(why, folder, console)
+    return 0
+
+
+def _farewell(why: BaseException, folder: Path | None, console: Console) -> int:
+    """Say why a run ended before it was done, and how to go on.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        BaseException: `why` itself, if it is a defect or an end that the parser has explained.
+    """
+    console.close()
+    if isinstance(why, RefusedError):
+        return _refused(str(why))
+    if isinstance(why, (BrokenOffError, LedgerError)):
+        return _refused(str(why), _resume_line(folder))
+    if isinstance(why, OSError) and (why.filename is not None or why.errno in _OUTSIDE):
+        return _refused(f"{why.strerror}: {why.filename}.", _resume_line(folder))
+    # Ray answers SIGTERM with SystemExit until the search watches for it itself.
+    by_ray = isinstance(why, SystemExit) and why.code == signal.SIGTERM
+    if not by_ray and not isinstance(why, KeyboardInterrupt):
+        raise why
+    resume = _resume_line(folder)
+    if resume is not None:
+        console.line(f"Interrupted. {resume}")
+    return _INTERRUPTED
+
+
+def _refused(*lines: str | None) -> int:
+    print(*filter(None, lines), sep="\n", file=sys.stderr)  # noqa: T201
+    return _REFUSED
+
+
+def _resume_line(folder: Path | None) -> str | None:
+    from search.results_folder import ResultsFolder
+
+    try:
+        if folder is None or not ResultsFolder(folder).is_search():
+            return None
+    except OSError:
+        return None
+    return f"Go on with: python search/run.py --resume {shlex.quote(str(folder))}"
+
+
+def _parse(arguments: Sequence[str]) -> SearchConfig:
+    """Read the command line; with --resume, the search's settings are its defaults."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--resume", type=Path)
+    resumed: Path | None = first.parse_known_args(arguments)[0].resume
+    if resumed is None:
+        return tyro.cli(SearchConfig, args=arguments)
+    from search.results_folder import ResultsFolder
+
+    kept = SearchConfig.from_json(ResultsFolder(resumed).read()["config"])
+    config = tyro.cli(SearchConfig, args=arguments, default=kept)
+    config.resumes(kept)
+    return config
