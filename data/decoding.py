@@ -89,7 +89,8 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
             if limit is not None and image.width * image.height > limit:
                 raise UnusableImageError(f"more than {limit} pixels")
             image.load()
-            return _as_rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _as_rgb(image)
     except UnusableImageError:
         raise
     except Image.DecompressionBombError:
@@ -109,7 +110,8 @@ def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), layer)
-    return np.array(image.convert("RGB"))
+    # Pillow copies even where there is nothing to convert.
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _attempts(

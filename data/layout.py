@@ -59,7 +59,8 @@ def lay_out(listings: Mapping[SplitName, Listing]) -> Layout:
 
     Raises:
         DataError: a split is empty or mixes layouts, training has fewer than two images, a file
-            that needs a class has none, or a class is not one of the training split's.
+            that needs a class has none, a class is not one of the training split's, or one of
+            those has no training image.
     """
     for split in SPLITS:
         if not listings[split].direct and not any(listings[split].grouped.values()):
@@ -106,6 +107,7 @@ def _flat(listings: Mapping[SplitName, Listing]) -> Layout:
     classes = max(splits["train"].labels) + 1
     if classes > _MOST_CLASSES:
         _refuse_outside(splits["train"], _MOST_CLASSES)
+    _refuse_gaps(splits["train"], classes)
     for split in SPLITS:
         if max(splits[split].labels) >= classes:
             _refuse_outside(splits[split], classes)
@@ -133,6 +135,18 @@ def _refuse_outside(files: LabelledFiles, classes: int) -> None:
         f"classes must lie in 0..{classes - 1}, the range of the training files; outside"
         f" it {len(outside)} of {len(files.names)}: {name_some(outside)}; rename or remove them"
     )
+
+
+def _refuse_gaps(train: LabelledFiles, classes: int) -> None:
+    """A class without training images would be an output that is never right."""
+    gaps = sorted(set(range(classes)) - set(train.labels))
+    if gaps:
+        last = train.names[train.labels.index(classes - 1)]
+        raise DataError(
+            f"every class needs training images, from 0 to {classes - 1}, that of"
+            f" {name_some((last,))}; found none of {name_some([str(label) for label in gaps])};"
+            " add some, or renumber the classes"
+        )
 
 
 def _grouped(listings: Mapping[SplitName, Listing]) -> Layout:

@@ -90,10 +90,10 @@ def _write_split(
     index = np.empty((len(labels), 3), dtype="<i8")
     pixels_digest = hashlib.sha256()
 
-    def rows() -> Iterable[bytes]:
+    def rows() -> Iterable[memoryview]:
         for at, (label, image) in enumerate(zip(labels, islice(images, len(labels)), strict=True)):
             index[at] = (*image.shape[:2], label)
-            pixels = image.tobytes()
+            pixels = np.ascontiguousarray(image).data
             pixels_digest.update(pixels)
             yield pixels
             if progress is not None:
@@ -132,7 +132,7 @@ def _map_split(folder: Path, split: SplitName, digests: dict[str, str]) -> Split
     )
 
 
-def _write_flushed(path: Path, parts: Iterable[bytes]) -> None:
+def _write_flushed(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     with path.open("wb") as file:
         file.writelines(parts)
         file.flush()

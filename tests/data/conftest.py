@@ -60,9 +60,9 @@ def food(tmp_path: Path, write_folder: Callable[..., Path]) -> Path:
     names = (
         "training/0_0.png",
         "training/0_1.jpg",
-        "training/2_0.png",
+        "training/1_0.png",
+        "validation/0_7.webp",
         "validation/1_0.png",
-        "validation/2_7.webp",
         "testing/0001.png",
     )
     return write_folder(tmp_path / "food-11", names)

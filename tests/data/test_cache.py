@@ -2,9 +2,11 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +32,32 @@ def packs(cache: Path) -> list[Path]:
     return [path for path in cache.iterdir() if path.is_dir()]
 
 
-def run_opener(folder: Path, progress: str) -> subprocess.Popen[str]:
-    """Opens a folder in a process of its own and prints how often progress was called."""
+def run_opener(
+    folder: Path, progress: str = "pass", then: str = "print(len(calls))"
+) -> subprocess.Popen[str]:
+    """Opens a folder in a process of its own; by default prints how often progress was called."""
     code = (
-        "import os, signal, sys, time; from data import DataSource, open_data; calls = []\n"
+        "import os, signal, sys, time; from data import *; calls = []\n"
+        # A job that a shell runs in the background ignores Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"def progress(*at):\n    calls.append(at)\n    {progress}\n"
-        "open_data(DataSource(data=sys.argv[1]), progress=progress); print(len(calls))"
+        f"data = open_data(DataSource(data=sys.argv[1]), progress=progress)\n{then}"
     )
     return subprocess.Popen(
         [sys.executable, "-c", code, str(folder)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
+
+
+def mapped(path: Path, process: str | int) -> tuple[int, int]:
+    """Inode of the file that a process maps from a path, and kB of it that are its own copy."""
+    lines = iter(Path(f"/proc/{process}/smaps").read_text().splitlines())
+    inode = next(int(line.split()[4]) for line in lines if line.endswith(f" {path}"))
+    return inode, next(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty"))
 
 
 def test_progress_counts_each_split(food: Path) -> None:
@@ -72,10 +87,10 @@ def test_a_changed_source_is_packed_anew(food: Path) -> None:
     os.utime(food / "training" / "0_0.png", (1, 1))
     _, calls = open_counted(food)
     assert len(calls) == 6
-    (food / "training" / "0_0.png").rename(food / "training" / "1_0.png")
+    (food / "training" / "0_1.jpg").rename(food / "training" / "1_1.jpg")
     data, calls = open_counted(food)
     assert len(calls) == 6
-    assert data.train.labels.tolist() == [0, 1, 2]
+    assert data.train.labels.tolist() == [0, 1, 1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's list of mapped files")
@@ -83,12 +98,33 @@ def test_pixels_are_the_mapped_file(food: Path, cache: Path) -> None:
     data, _ = open_counted(food)
     (pack,) = packs(cache)
     maps = Path("/proc/self/maps").read_text().splitlines()
-    (mapped,) = [line for line in maps if line.endswith(f"{pack.name}/train.pixels")]
-    start, end = (int(at, 16) for at in mapped.split()[0].split("-"))
+    (ours,) = [line for line in maps if line.endswith(f"{pack.name}/train.pixels")]
+    start, end = (int(at, 16) for at in ours.split()[0].split("-"))
     assert start <= data.train.pixels.data_ptr() < end
     before = (pack / "train.pixels").read_bytes()
     data.train.pixels.fill_(1)
     assert (pack / "train.pixels").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's account of mapped files")
+def test_crops_are_taken_from_one_file_without_a_copy_of_it(food: Path, cache: Path) -> None:
+    data, _ = open_counted(food)
+    drawn = (
+        "import torch; i, g = torch.arange(3), torch.Generator()\n"
+        "drawn = draw_crops(data.train, i, size=16, padding=0, flip=True, generator=g)\n"
+        "print(len(calls), int(gather_train(data.train, i, drawn, 16).count_nonzero()) > 0)\n"
+        "sys.stdout.flush(); sys.stdin.read()"
+    )
+    with run_opener(food, then=drawn) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "0 True\n"
+        (pack,) = packs(cache)
+        pixels = pack / "train.pixels"
+        assert mapped(pixels, other.pid) == (pixels.stat().st_ino, 0)
+        assert mapped(pixels, "self") == (pixels.stat().st_ino, 0)
+        data.train.pixels.fill_(1)
+        assert mapped(pixels, "self")[1] > 0  # so that a copy would have been seen
+        other.communicate()
 
 
 @pytest.mark.parametrize("name", ["pack.json", "train.npy", "validation.pixels"])
@@ -115,7 +151,7 @@ def test_one_flipped_bit_of_an_index_is_noticed(food: Path, cache: Path) -> None
     (pack / "train.npy").write_bytes(content)
     data, calls = open_counted(food)
     assert len(calls) == 6
-    assert data.train.labels.tolist() == [0, 0, 2]
+    assert data.train.labels.tolist() == [0, 0, 1]
 
 
 def test_a_pack_of_another_format_is_built_again(food: Path, cache: Path) -> None:
@@ -176,17 +212,40 @@ def test_an_interrupted_build_leaves_no_pack(food: Path, cache: Path) -> None:
     assert len(open_counted(food)[1]) == 6
 
 
-def test_a_killed_build_is_cleared_away(food: Path, cache: Path) -> None:
-    killed = run_opener(food, "os.kill(os.getpid(), signal.SIGKILL)")
+def test_ctrl_c_ends_a_build_at_once(
+    tmp_path: Path, cache: Path, write_folder: Callable[..., Path]
+) -> None:
+    names = [f"training/0_{at}.png" for at in range(15)]
+    folder = write_folder(tmp_path / "set", (*names, "validation/0_0.png", "testing/0_0.png"))
+    for at in range(300):
+        (folder / "testing" / f"0_{at + 1}.png").symlink_to("0_0.png")
+    with run_opener(folder, "print(len(calls), flush=True); time.sleep(0.02)") as opener:
+        assert opener.stdout is not None
+        assert opener.stdout.readline() == "1\n"
+        opener.send_signal(signal.SIGINT)
+        printed, traceback = opener.communicate()
+    assert opener.returncode == -signal.SIGINT
+    assert traceback.splitlines()[-1] == "KeyboardInterrupt"
+    assert len(printed.splitlines()) < 317
+    assert not packs(cache)
+
+
+@pytest.mark.parametrize("at", [1, 4, 6])
+def test_a_killed_build_is_cleared_away(tmp_path: Path, food: Path, cache: Path, at: int) -> None:
+    killed = run_opener(food, f"len(calls) == {at} and os.kill(os.getpid(), signal.SIGKILL)")
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     (leftover,) = packs(cache)
     assert leftover.suffix == ".building"
     other = cache / "1234.building"
     other.mkdir()
-    _, calls = open_counted(food)
+    data, calls = open_counted(food)
     assert len(calls) == 6
     assert [path.suffix for path in packs(cache)] == [""]
+    undisturbed, calls = open_counted(shutil.copytree(food, tmp_path / "copy"))
+    assert len(calls) == 6
+    assert data.fingerprint == undisturbed.fingerprint
+    assert torch.equal(data.train.pixels, undisturbed.train.pixels)
 
 
 def test_two_processes_build_once(food: Path) -> None:

@@ -22,12 +22,12 @@ def open_folder(root: Path) -> ImageData:
 
 def test_images_keep_their_size_order_and_pixels(food: Path) -> None:
     data = open_folder(food)
-    assert (data.classes, data.image_size) == (("0", "1", "2"), 256)
+    assert (data.classes, data.image_size) == (("0", "1"), 256)
     assert (data.padding, data.flip) == (0, True)
-    assert data.train.labels.tolist() == [0, 0, 2]
-    assert data.validation.labels.tolist() == [1, 2]
+    assert data.train.labels.tolist() == [0, 0, 1]
+    assert data.validation.labels.tolist() == [0, 1]
     assert not data.test.labelled
-    names = ["0_0.png", "0_1.jpg", "2_0.png"]
+    names = ["0_0.png", "0_1.jpg", "1_0.png"]
     for at, name in enumerate(names):
         expected = decode_image(food / "training" / name)
         assert (int(data.train.heights[at]), int(data.train.widths[at])) == expected.shape[:2]
@@ -40,7 +40,7 @@ def test_digits_in_parent_folders_are_no_labels(tmp_path: Path, food: Path) -> N
     """The notebook took the second number anywhere in the path (its trap with folders)."""
     elsewhere = tmp_path / "7_hw 3 (2020)" / "11_food-11"
     shutil.copytree(food, elsewhere)
-    assert open_folder(elsewhere).train.labels.tolist() == [0, 0, 2]
+    assert open_folder(elsewhere).train.labels.tolist() == [0, 0, 1]
 
 
 def test_a_moved_copy_has_the_same_fingerprint(tmp_path: Path, food: Path) -> None:
@@ -99,7 +99,7 @@ def test_endings_spaces_links_and_strays(
     linked = tmp_path / "link"
     linked.symlink_to(moved)
     data = open_folder(linked)
-    assert data.train.labels.tolist() == [0, 0, 1, 1, 1, 2]
+    assert data.train.labels.tolist() == [0, 0, 1, 1, 1, 1]
     assert data.fingerprint == open_folder(moved).fingerprint
 
 
@@ -137,6 +137,13 @@ def test_a_bomb_is_named(food: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 8 * 20 - 1)
     with pytest.raises(DataError, match=r"training/0_0\.png \(more than 159 pixels\)"):
         open_folder(food)
+
+
+def test_a_class_without_a_training_image_is_refused(food: Path, cache: Path) -> None:
+    (food / "training" / "1_0.png").rename(food / "training" / "3_0.png")
+    with pytest.raises(DataError, match=r"every class needs .*3_0\.png; found none of 1, 2; add"):
+        open_folder(food)
+    assert not cache.exists()
 
 
 def test_a_link_to_nowhere_is_named(food: Path) -> None:

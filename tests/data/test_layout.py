@@ -17,7 +17,7 @@ def listings(train: Listing, validation: Listing, test: Listing) -> dict[SplitNa
     return {"train": train, "validation": validation, "test": test}
 
 
-TRAIN = flat("0_0.jpg", "0_1.jpg", "10_3.jpg")
+TRAIN = flat("0_0.jpg", "0_1.jpg", *(f"{label}_3.jpg" for label in range(1, 11)))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_class_is_in_the_stem(name: str, label: int | None) -> None:
 def test_flat_classes_go_up_to_the_largest_in_training() -> None:
     layout = lay_out(listings(TRAIN, flat("4_0.jpg"), flat("0001.jpg", "0002.jpg")))
     assert layout.classes == tuple(str(label) for label in range(11))
-    assert layout.splits["train"].labels == (0, 0, 10)
+    assert layout.splits["train"].labels == (0, *range(11))
     assert layout.splits["train"].names[0] == "training/0_0.jpg"
     assert layout.splits["validation"].labels == (4,)
     assert layout.splits["test"].labels == (-1, -1)
@@ -81,6 +81,9 @@ def test_a_flat_testing_split_beside_groups_has_no_labels() -> None:
         (TRAIN, flat("11_0.jpg"), TRAIN, r"0\.\.10.*outside it 1 of 1: validation/11_0.jpg"),
         (TRAIN, TRAIN, flat("12_0.jpg"), "testing/12_0.jpg"),
         (flat("0_0.jpg", "10000_1.jpg"), TRAIN, TRAIN, r"0\.\.9999.*training/10000_1.jpg"),
+        (flat("1_0.jpg", "1_1.jpg"), TRAIN, TRAIN, "from 0 to 1, .* found none of 0; add"),
+        (flat("0_0.jpg", "4_1.jpg"), TRAIN, TRAIN, r"training/4_1.jpg; found none of 1, 2, 3;"),
+        (flat("0_0.jpg", "2020_1.jpg"), TRAIN, TRAIN, r"none of 1, 2, .* 10, and 2009 more; add"),
         (TRAIN, grouped(apple=("1.jpg",)), TRAIN, "validation/ must; found the folders apple"),
         (grouped(a=("1.jpg", "2.jpg")), TRAIN, TRAIN, "validation/ must; found the files 0_0.jpg"),
         (grouped(a=("1.jpg", "2.jpg"), b=()), TRAIN, TRAIN, "none in training/: b;"),
