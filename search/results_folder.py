@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from pruning.durable import UNFINISHED, replace_file
 from search.errors import RefusedError
 
-FORMAT = 1
+FORMAT = 2
 """Version of `search.json` and of the folder's layout."""
 
 
