@@ -11,8 +11,8 @@ of images and augmentation; validation accuracy is taken after each round. A var
 Printed: for each variant the mean accuracy after a round at the learning rate that suits it best,
 and its mean paired difference to `notebook` with a 95 % interval (Student's t over the seeds).
 All accuracies go into a CSV file. The runs by which the recipe was chosen, five seeds each, are in
-recipe-digits.txt and recipe-fashion-mnist.txt with their accuracies beside them. Adopted: `decay` and
-`recalibrated after`, together the `measured` recipe. Recalibration *before* the epochs changes
+recipe-digits.txt and recipe-fashion-mnist.txt with their accuracies beside them. Adopted: `decay`
+and `recalibrated after`, together the `measured` recipe. Recalibration *before* the epochs changes
 next to nothing, since training goes by each batch's own statistics. |γ| and signed γ choose the
 same channels here: trained γ are positive. Without any epoch a recalibrated round of 0.85 is as
 good as a trained one. Distillation pays as well, for a third more time; it is not adopted.
