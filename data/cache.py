@@ -61,7 +61,11 @@ def cached_pack(collection: Collection, progress: Progress | None) -> Pack:
 
 
 def _build(root: Path, collection: Collection, progress: Progress | None) -> None:
-    """Writes the pack beside its place and renames it there. Its lock must be held."""
+    """Writes the pack beside its place and renames it there. Its lock must be held.
+
+    A build that was killed starts over, which cannot mix what two builds wrote: 10,000 photos of
+    up to 512 pixels take 25 seconds on two busy cores (experiments/packing.py).
+    """
     final = root / collection.state
     temporary = _building(final)
     shutil.rmtree(temporary, ignore_errors=True)
