@@ -18,6 +18,8 @@ How to read it: `wall` divides the two sides' seconds of each pair of turns; `CP
 seconds of computing by all threads, which other people's load on the machine disturbs less. Where
 the two disagree on one thread, the machine was not quiet. --csv keeps every turn. On a GPU only
 `wall` means anything.
+
+Result: throughput.txt, on a machine with other work (its load is in the first line and the last).
 """
 
 import csv

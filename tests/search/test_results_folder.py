@@ -33,7 +33,7 @@ def test_resuming_where_none_lies_is_refused_and_makes_nothing(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"format": 1}', '{"format": 2, "config": {}}', "\x00"]
+    "content", ["", "{", "[]", '{"format": 1}', '{"format": 1, "config": {}}', "\x00"]
 )
 def test_a_description_that_is_not_ours_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "search.json").write_text(content)
