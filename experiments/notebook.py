@@ -29,10 +29,10 @@ from one root of validation accuracy .987 (training loss .080):
     best validation accuracy       .974   .983   .983   .985   .983
         stale                      .986   .986   .980   .986   .980
 
-On so small and easy a set the bug costs nothing: five gentle rounds need no training, and steps of
-a constant 1e-3 first throw a well-trained root back (its training loss doubles) and then slowly
-mend it, while without any the loss only drifts upwards. What training a round can be worth when its
-rate falls to 0 is in recipe.py.
+On so small and easy a set the bug costs nothing: five gentle rounds need no training, and steps
+of a constant 1e-3 first throw a well-trained root back (its training loss doubles) and then slowly
+mend it, while without any the loss only drifts upwards. What training a round can be worth when
+its rate falls to 0 is in recipe.py.
 """
 
 import io
