@@ -23,16 +23,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TypeAlias
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 import tyro
+from criteria import CRITERIA, Bench, Criterion, batches
 from scipy.stats import t as student_t
 from torch import Tensor, nn
 
-from data import DataSource, ImageData, Split, draw_crops, gather_train, open_data
+from data import DataSource, ImageData, Split, open_data
 from models import student_channels
 from pruning import (
     Recipe,
@@ -45,7 +45,6 @@ from pruning import (
     recalibrate,
     transplant,
 )
-from pruning.groups import batch_norm_scales
 
 RATES, ROUNDS = (0.85, 0.5), 2
 
@@ -136,20 +135,6 @@ class RecipeRun:
     """File of all accuracies."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
-    """A seed's root, and what it takes to prune it."""
-
-    data: ImageData
-    architecture: StudentArchitecture
-    root: nn.Module
-    batch_size: int
-    seed: int
-
-
-Criterion: TypeAlias = Callable[[Bench, nn.Module], list[Tensor]]
-
-
 def main() -> None:
     """Run the comparison and print its table."""
     asked = tyro.cli(RecipeRun)
@@ -163,17 +148,8 @@ def main() -> None:
         print(f"seed {seed}: root {start:.4f}", flush=True)
         for name, lr, rate in product(asked.variants, asked.lrs, RATES):
             accuracies = _schedule(bench, VARIANTS[name], rate=rate, lr=lr, epochs=asked.epochs)
-            rows += [
-                {
-                    "seed": seed,
-                    "variant": name,
-                    "lr": lr,
-                    "rate": rate,
-                    "round": number,
-                    "acc": acc,
-                }
-                for number, acc in enumerate(accuracies, start=1)
-            ]
+            run = {"seed": seed, "variant": name, "lr": lr, "rate": rate}
+            rows += [run | {"round": at, "acc": acc} for at, acc in enumerate(accuracies, 1)]
         pd.DataFrame(rows).to_csv(asked.out, index=False)
     print(
         f"{asked.data}, {len(data.train)} training and {len(data.validation)} validation images "
@@ -248,12 +224,7 @@ def _schedule(
     return accuracies
 
 
-def _pruned(
-    bench: Bench,
-    net: nn.Module,
-    width: float,
-    criterion: Callable[[Bench, nn.Module], list[Tensor]],
-) -> nn.Module:
+def _pruned(bench: Bench, net: nn.Module, width: float, criterion: Criterion) -> nn.Module:
     groups = bench.architecture.groups()
     target = bench.architecture.build(bench.architecture.channels_at(width))
     counts = [len(target.get_submodule(group.batch_norm).weight) for group in groups]  # type: ignore[arg-type]
@@ -273,38 +244,15 @@ def _train(
 ) -> None:
     net.train()
     optimizer = new_optimizer(net, lr=lr, weight_decay=variant.weight_decay)
-    batches = -(-len(bench.data.train) // bench.batch_size)
-    for step, (images, labels) in enumerate(_batches(bench, epochs, generator)):
-        share = step / (epochs * batches)
+    steps = epochs * -(-len(bench.data.train) // bench.batch_size)
+    for step, (images, labels) in enumerate(batches(bench, epochs, generator)):
+        share = step / steps
         rising = min(1.0, share / variant.warm_up) if variant.warm_up else 1.0
         optimizer.param_groups[0]["lr"] = lr * variant.schedule(share) * rising
         loss = _loss(net(images), labels, variant, bench.root, images)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-
-
-def _batches(
-    bench: Bench, epochs: int, generator: torch.Generator
-) -> Iterable[tuple[Tensor, Tensor]]:
-    data = bench.data
-    for _ in range(epochs):
-        order = torch.randperm(len(data.train), generator=generator)
-        for indices in torch.split(order, bench.batch_size):
-            crops = draw_crops(
-                data.train,
-                indices,
-                size=data.image_size,
-                padding=data.padding,
-                flip=data.flip,
-                generator=generator,
-            )
-            images = gather_train(data.train, indices, crops, data.image_size)
-            yield _normalized(images), data.train.labels[indices]
-
-
-def _normalized(images_NHWC: Tensor) -> Tensor:  # noqa: N803
-    return images_NHWC.permute(0, 3, 1, 2).float() / 255
 
 
 def _loss(
@@ -327,60 +275,6 @@ def _loss(
         log_target=True,
     )
     return (1 - variant.distillation) * loss + variant.distillation * temperature**2 * softened
-
-
-def _gammas(bench: Bench, net: nn.Module) -> list[Tensor]:
-    return [gamma.detach() for gamma in batch_norm_scales(net, bench.architecture.groups())]
-
-
-def _weights(bench: Bench, net: nn.Module, axis: int) -> list[Tensor]:
-    """Each group's dense weights that put its channels out (axis 0) or take them in (axis 1)."""
-    state = net.state_dict()
-    found = []
-    for group in bench.architecture.groups():
-        names = [name for name, at in group.ties if at == axis and state[name].dim() == 4]
-        found.append(state[names[0]].transpose(0, axis).flatten(1))
-    return found
-
-
-def _filter_norm(bench: Bench, net: nn.Module) -> list[Tensor]:
-    """L1 norm of the filters that put the channels out (Li et al., arXiv:1608.08710)."""
-    return [weight.abs().sum(1) for weight in _weights(bench, net, 0)]
-
-
-def _gamma_fan_out(bench: Bench, net: nn.Module) -> list[Tensor]:
-    """|γ| times the norm of the weights that read the channel."""
-    pairs = zip(_gammas(bench, net), _weights(bench, net, 1), strict=True)
-    return [gamma.abs() * weight.norm(dim=1) for gamma, weight in pairs]
-
-
-def _taylor(bench: Bench, net: nn.Module) -> list[Tensor]:
-    """(γ · ∂loss/∂γ)², over an epoch's first batches (Molchanov et al., arXiv:1906.10771)."""
-    names = [group.batch_norm for group in bench.architecture.groups()]
-    gammas = [net.get_submodule(name).weight for name in names]
-    sums = [torch.zeros(len(gamma)) for gamma in gammas]  # type: ignore[arg-type]
-    net.eval()
-    draws = torch.Generator().manual_seed(bench.seed)
-    for _, (images, labels) in zip(range(20), _batches(bench, 1, draws), strict=False):
-        slopes = torch.autograd.grad(F.cross_entropy(net(images), labels), gammas)  # type: ignore[arg-type]
-        for total, gamma, slope in zip(sums, gammas, slopes, strict=True):
-            total.add_((gamma.detach() * slope) ** 2)  # type: ignore[operator]
-    return sums
-
-
-def _random(bench: Bench, net: nn.Module) -> list[Tensor]:
-    draws = torch.Generator().manual_seed(bench.seed)
-    return [torch.rand(len(gamma), generator=draws) for gamma in _gammas(bench, net)]
-
-
-CRITERIA: dict[str, Criterion] = {
-    "gamma": lambda bench, net: [gamma.abs() for gamma in _gammas(bench, net)],
-    "signed-gamma": _gammas,
-    "filter-norm": _filter_norm,
-    "gamma-fan-out": _gamma_fan_out,
-    "taylor": _taylor,
-    "random": _random,
-}
 
 
 def _table(rows: pd.DataFrame, variants: Iterable[str]) -> list[str]:
