@@ -176,7 +176,9 @@ def test_whatever_is_missing_comes_back(command: Command, out: Path) -> None:
 def test_a_second_driver_is_refused_and_the_first_undisturbed(command: Command) -> None:
     process = command.start(*SEARCH)
     wait_for_output(process, "front:")
+    process.send_signal(signal.SIGSTOP)  # or it could be done before the second one has begun
     second = command("--resume", "out")
+    process.send_signal(signal.SIGCONT)
     assert second.returncode == 2
     assert "Another run is working" in second.stderr
     _, errors = process.communicate(timeout=200)
