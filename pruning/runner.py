@@ -51,7 +51,7 @@ class RoundRunner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stage_seed(stage_id))
             net = self.architecture.build(self.architecture.channels)
-        self._placed(net)
+        net = self._placed(net)
         if self.checkpoint is not None:
             net.load_state_dict(self.checkpoint)
         else:
@@ -85,7 +85,9 @@ class RoundRunner:
         wide = self.architecture.build(parent.channels)
         wide.load_state_dict(safetensors.torch.load(weights))
         channels = self.architecture.channels_at(width_mult(schedule))
-        net = slim(wide, self.architecture, channels, self.origin.recipe.importance)
+        net = self._placed(
+            slim(wide, self.architecture, channels, self.origin.recipe.importance)
+        )
         decay = self.origin.recipe.decay
         self._train(net, stage_id, round_.epochs, round_.lr, on_epoch, decay=decay)
         return self._stage(net, stage_id, parent.id, schedule, start)
@@ -109,7 +111,7 @@ class RoundRunner:
         recipe, precision = self.origin.recipe, self.origin.precision
         generator = torch.Generator().manual_seed(stage_seed(stage_id))
         fine_tune(
-            self._placed(net),
+            net,
             self.data,
             epochs=epochs,
             lr=lr,
