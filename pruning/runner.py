@@ -85,9 +85,7 @@ class RoundRunner:
         wide = self.architecture.build(parent.channels)
         wide.load_state_dict(safetensors.torch.load(weights))
         channels = self.architecture.channels_at(width_mult(schedule))
-        net = self._placed(
-            slim(wide, self.architecture, channels, self.origin.recipe.importance)
-        )
+        net = self._placed(slim(wide, self.architecture, channels, self.origin.recipe.importance))
         decay = self.origin.recipe.decay
         self._train(net, stage_id, round_.epochs, round_.lr, on_epoch, decay=decay)
         return self._stage(net, stage_id, parent.id, schedule, start)
