@@ -19,7 +19,7 @@ seconds of computing by all threads, which other people's load on the machine di
 the two disagree on one thread, the machine was not quiet. --csv keeps every turn. On a GPU only
 `wall` means anything.
 
-Result: throughput.txt, on a machine with other work (its load is in the first line and the last).
+Result: throughput.txt, on an idle machine (its load is in the first line and the last).
 """
 
 import csv
