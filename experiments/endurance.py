@@ -30,7 +30,7 @@ from search.space import SearchSpace
 _ROOT = Path(__file__).parents[1]
 _RUN = _ROOT / "search" / "run.py"
 _HOOKS = _ROOT / "tests" / "faults" / "hooks"  # count the rounds that are started
-_SETTINGS = ("--root-epochs", "10", "--epochs", "4", "--image-size", "32")
+_SETTINGS = ("--root-epochs", "3", "--epochs", "8", "--image-size", "32")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +41,9 @@ class Endurance:
     """Trials of the search."""
     kills: int = 100
     """SIGKILLs of the driver."""
-    earliest: float = 3.0
+    earliest: float = 6.0
     """Seconds from a run's start to the earliest kill."""
-    latest: float = 12.0
+    latest: float = 16.0
     """Seconds from a run's start to the latest kill."""
     seed: int = 0
     """Of the moments."""
