@@ -20,7 +20,7 @@ good as a trained one. Distillation pays as well, for a third more time; it is n
 
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -30,9 +30,10 @@ import torch.nn.functional as F
 import tyro
 from criteria import CRITERIA, Bench, Criterion, batches
 from scipy.stats import t as student_t
+from subset import open_subset
 from torch import Tensor, nn
 
-from data import DataSource, ImageData, Split, open_data
+from data import DataSource, ImageData
 from models import student_channels
 from pruning import (
     Recipe,
@@ -161,21 +162,8 @@ def main() -> None:
 
 def _open(asked: RecipeRun) -> ImageData:
     source = DataSource(data=asked.data, data_root=asked.data_root, image_size=asked.image_size)
-    data = open_data(source)
-    return replace(
-        data,
-        train=_first(data.train, asked.train_images),
-        validation=_first(data.validation, asked.validation_images),
-    )
-
-
-def _first(split: Split, count: int | None) -> Split:
-    return replace(
-        split,
-        offsets=split.offsets[:count],
-        heights=split.heights[:count],
-        widths=split.widths[:count],
-        labels=split.labels[:count],
+    return open_subset(
+        source, train_images=asked.train_images, validation_images=asked.validation_images
     )
 
 

@@ -1,0 +1,219 @@
+"""How many epochs of training each sampler needs for the same front.
+
+    python experiments/efficiency.py --data fashion-mnist --seeds 10 11 12 13 14
+
+For each seed a root is trained, and every sampler searches from it with a budget of executed
+epochs. All runs of a seed share one store, so that a round which another sampler had run already
+is read from disk; it is charged like one that is run. Workers are simulated; see
+`simulated_search.py`. The curves (hypervolume over executed epochs) go into a CSV file, and
+`efficiency_report.py` makes the table and the picture of it.
+
+Stock samplers are given every advantage: each round that a schedule passes is an observation and
+a candidate, rounds shared with earlier trials are free, trials that fall far behind are stopped.
+Two arms have less. `optuna default` is TPE as Optuna makes it, told of each schedule's end only;
+shared rounds are still free and every round still a candidate. `stock usage` is what a search
+with Optuna and no stage store costs: the last round of each trial is the result, and every trial
+pays for all its rounds.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import torch
+import tyro
+from hardware import hardware_line
+from optuna.samplers import BaseSampler, TPESampler
+from simulated_search import Curve, Rounds, Usage, simulate
+from subset import open_subset
+
+from data import DataSource, ImageData
+from models import student_channels
+from pruning import (
+    Origin,
+    Recipe,
+    RoundRunner,
+    StageStore,
+    StudentArchitecture,
+    keep_freed_memory,
+)
+from search.configuration import SamplerName, SearchConfig
+from search.front import Scale, on_front
+from search.samplers import make_sampler
+from search.space import SearchSpace
+
+MakeSampler = Callable[[SearchSpace, Scale, int, int], BaseSampler]
+"""Makes the sampler of a proposal: of a space and a scale, a seed and the proposal's number."""
+
+
+_EVERYTHING = Usage()
+_LAST_ONLY = Usage(observes="trials", early_stop=False)
+_ALONE = replace(_LAST_ONLY, candidates="trials", shares=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arm:
+    """A sampler as it is used.
+
+    Attributes:
+        make: Makes the sampler.
+        usage: What it is told, and what is charged.
+        max_rounds: Rounds that a schedule may have.
+    """
+
+    make: MakeSampler
+    usage: Usage = _EVERYTHING
+    max_rounds: int = 8
+
+
+def _named(name: SamplerName) -> MakeSampler:
+    return lambda space, scale, seed, draw: make_sampler(name, space, scale, seed=seed, draw=draw)
+
+
+def _univariate(_: SearchSpace, __: Scale, seed: int, draw: int) -> BaseSampler:
+    return TPESampler(multivariate=False, seed=seed * 10**6 + draw)
+
+
+ARMS = {
+    "stage-tree": Arm(make=_named("stage-tree")),
+    "tpe": Arm(make=_named("tpe")),
+    "tpe univariate": Arm(make=_univariate),
+    "nsga2": Arm(make=_named("nsga2")),
+    "gp": Arm(make=_named("gp")),
+    "random": Arm(make=_named("random")),
+    "tpe 5 rounds": Arm(make=_named("tpe"), max_rounds=5),
+    "gp 5 rounds": Arm(make=_named("gp"), max_rounds=5),
+    "random 5 rounds": Arm(make=_named("random"), max_rounds=5),
+    "optuna default": Arm(make=_named("tpe"), usage=_LAST_ONLY),
+    "stock usage": Arm(make=_named("tpe"), usage=_ALONE),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Efficiency:
+    """Compare samplers by hypervolume over executed epochs."""
+
+    data: str = "fashion-mnist"
+    """digits, fashion-mnist, or a folder of images."""
+    data_root: Path | None = None
+    """Where fashion-mnist's files lie."""
+    image_size: int = 16
+    """Side of the crops in pixels."""
+    train_images: int | None = 1500
+    """Use only the first training images."""
+    validation_images: int | None = 3000
+    """Use only the first validation images."""
+    root_epochs: int = 40
+    """Epochs for which each seed's root is trained."""
+    budget: int = 300
+    """Executed epochs of a run."""
+    workers: int = 2
+    """Simulated workers."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Seeds of roots and samplers."""
+    arms: tuple[str, ...] = tuple(ARMS)
+    """Names of the samplers to run."""
+    processes: int = 1
+    """Seeds that are run at a time, a core each."""
+    stages: Path = Path("efficiency-stages")
+    """Where stages are kept, for this run and later ones."""
+    out: Path = Path("efficiency.csv")
+    """File of the curves."""
+
+
+def main() -> None:
+    """Run the comparison, and write its curves."""
+    asked = tyro.cli(Efficiency)
+    print(hardware_line(), flush=True)
+    rows: list[dict[str, object]] = []
+    with ProcessPoolExecutor(asked.processes, mp_context=get_context("spawn")) as pool:
+        for made in pool.map(_run_seed, asked.seeds, [asked] * len(asked.seeds)):
+            rows += made
+            pd.DataFrame(rows).to_csv(asked.out, index=False)
+
+
+def _run_seed(seed: int, asked: Efficiency) -> list[dict[str, object]]:
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    data = open_subset(
+        DataSource(data=asked.data, data_root=asked.data_root, image_size=asked.image_size),
+        train_images=asked.train_images,
+        validation_images=asked.validation_images,
+    )
+    architecture = StudentArchitecture(channels=student_channels(), num_classes=len(data.classes))
+    runner = _runner(data, architecture, seed, asked.root_epochs)
+    folder = asked.stages / runner.origin.stage_id(None, None)
+    rounds = Rounds(runner, StageStore(folder))
+    scale = Scale(
+        least_params=architecture.params(architecture.channels_at(0)),
+        root_params=architecture.params(architecture.channels),
+        chance=1 / len(data.classes),
+    )
+    rows: list[dict[str, object]] = []
+    for name in asked.arms:
+        curve = _run_arm(ARMS[name], rounds, scale, seed, asked)
+        made = list(_rows(curve, rounds, scale))
+        rows += [{"arm": name, "seed": seed, **row} for row in made]
+        print(f"seed {seed}, {name}: {made[-1]}", flush=True)
+    return rows
+
+
+def _runner(
+    data: ImageData, architecture: StudentArchitecture, seed: int, root_epochs: int
+) -> RoundRunner:
+    origin = Origin(
+        recipe=Recipe(root_epochs=root_epochs),
+        seed=seed,
+        data_fingerprint=data.fingerprint,
+        root={"channels": list(architecture.channels), "classes": architecture.num_classes},
+        device_type="cpu",
+    )
+    return RoundRunner(
+        architecture=architecture, data=data, origin=origin, device=torch.device("cpu")
+    )
+
+
+def _run_arm(arm: Arm, rounds: Rounds, scale: Scale, seed: int, asked: Efficiency) -> Curve:
+    space = SearchSpace.of(SearchConfig(max_rounds=arm.max_rounds))
+    return simulate(
+        rounds,
+        space,
+        scale,
+        lambda draw: arm.make(space, scale, seed, draw),
+        arm.usage,
+        budget=asked.budget,
+        workers=asked.workers,
+    )
+
+
+def _rows(curve: Curve, rounds: Rounds, scale: Scale) -> Iterator[dict[str, object]]:
+    """Hypervolume after each candidate; with the last one, the test-set hypervolume too."""
+    params, accuracy = _points(curve)
+    for end, epochs in enumerate(curve.epochs, 1):
+        row: dict[str, object] = {
+            "epochs": epochs,
+            "hypervolume": scale.hypervolume(params[:end], accuracy[:end]),
+        }
+        if end == len(params):
+            front = [
+                stage
+                for stage, member in zip(curve.stages, on_front(params, accuracy), strict=True)
+                if member
+            ]
+            row["test_hypervolume"] = scale.hypervolume(
+                [stage.params for stage in front], [rounds.test_accuracy(stage) for stage in front]
+            )
+        yield row
+
+
+def _points(curve: Curve) -> tuple[list[int], list[float]]:
+    return [stage.params for stage in curve.stages], [s.val_accuracy for s in curve.stages]
+
+
+if __name__ == "__main__":
+    main()
