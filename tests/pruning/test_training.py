@@ -206,7 +206,11 @@ def as_in_the_notebook(net: nn.Module) -> nn.Module:
 def test_the_loss_curve_is_that_of_a_plain_loop(
     digits: ImageData, architecture: StudentArchitecture
 ) -> None:
-    """Whatever makes the trainer fast changes nothing but time."""
+    """Whatever makes the trainer fast changes nothing but time.
+
+    The two round differently. At a learning rate of 1e-3 that difference grows to 1 % within two
+    epochs, as it does between two processors; at 3e-4 it stays below a ten-thousandth.
+    """
     _, net = slimmed_net(architecture)
     plain = as_in_the_notebook(net)
     net.to(memory_format=torch.channels_last)
@@ -215,7 +219,7 @@ def test_the_loss_curve_is_that_of_a_plain_loop(
         net,
         digits,
         epochs=2,
-        lr=1e-3,
+        lr=3e-4,
         batch_size=32,
         weight_decay=0.01,
         generator=generator(),
@@ -223,7 +227,7 @@ def test_the_loss_curve_is_that_of_a_plain_loop(
     )
 
     draws, plain_curve = generator(), []
-    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, weight_decay=0.01, foreach=False)
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=3e-4, weight_decay=0.01, foreach=False)
     train, size = digits.train, digits.image_size
     for _ in range(2):
         order = torch.randperm(len(train), generator=draws)
@@ -239,7 +243,7 @@ def test_the_loss_curve_is_that_of_a_plain_loop(
             optimizer.step()
             total += loss.item() * len(batch)
         plain_curve.append(total / len(train))
-    assert curve == pytest.approx(plain_curve, rel=5e-3)
+    assert curve == pytest.approx(plain_curve, rel=5e-4)
 
 
 def test_recalibration_takes_statistics_of_centre_crops_and_nothing_else(
