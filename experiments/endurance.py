@@ -3,9 +3,11 @@
     python experiments/endurance.py --trials 60 --kills 100
 
 Runs a search once undisturbed. Then runs it again, sends the driver SIGKILL at random moments,
-resumes, and so on; the last run is left to finish. Reports kills and resumes, trials lost, stuck
-or asked for twice, rounds that were trained again, and the seconds that a kill cost. The result of
-a run is kept beside this script as endurance.txt.
+resumes, and so on; the last run is left to finish. Every other kill falls while the run starts: at
+any moment in the time that the undisturbed one took to its first round. The rest wait until the
+run has begun a round, and fall within some seconds of work, however slow the machine. Reports
+kills and resumes, trials lost, stuck or asked for twice, rounds that were trained again, and the
+seconds that a kill cost. The result of a run is kept beside this script as endurance.txt.
 """
 
 import json
@@ -41,10 +43,8 @@ class Endurance:
     """Trials of the search."""
     kills: int = 100
     """SIGKILLs of the driver."""
-    earliest: float = 6.0
-    """Seconds from a run's start to the earliest kill."""
-    latest: float = 16.0
-    """Seconds from a run's start to the latest kill."""
+    work: float = 12.0
+    """Seconds of work in which a run that has begun a round is killed, at the latest."""
     seed: int = 0
     """Of the moments."""
 
@@ -55,13 +55,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         calm, rough = Path(scratch, "calm"), Path(scratch, "rough")
         start = time.monotonic()
-        _start(calm, asked, trace=Path(scratch, "calm.txt")).wait()
+        undisturbed = _start(calm, asked, Path(scratch, "calm.txt"))
+        _wait_for_round(undisturbed, Path(scratch, "calm.txt"), 0)
+        start_up = time.monotonic() - start
+        undisturbed.wait()
         calm_seconds = time.monotonic() - start
         trace = Path(scratch, "rough.txt")
         start = time.monotonic()
-        kills = _tormented(rough, asked, trace)
+        kills = _tormented(rough, asked, trace, start_up)
         rough_seconds = time.monotonic() - start
         _report(asked, rough, trace, kills, calm_seconds, rough_seconds)
+
+
+@dataclass(slots=True)
+class Kills:
+    """How many kills fell at which moments."""
+
+    starting: int = 0
+    working: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.starting + self.working} kills"
 
 
 def _start(folder: Path, asked: Endurance, trace: Path) -> subprocess.Popen[bytes]:
@@ -76,46 +90,68 @@ def _start(folder: Path, asked: Endurance, trace: Path) -> subprocess.Popen[byte
     )
 
 
-def _tormented(folder: Path, asked: Endurance, trace: Path) -> int:
+def _rounds_begun(trace: Path) -> int:
+    return len(trace.read_text().splitlines()) if trace.exists() else 0
+
+
+def _wait_for_round(run: subprocess.Popen[bytes], trace: Path, before: int) -> None:
+    """Until a run has begun a round, or has ended."""
+    while _rounds_begun(trace) == before and run.poll() is None:
+        time.sleep(0.05)
+
+
+def _tormented(folder: Path, asked: Endurance, trace: Path, start_up: float) -> Kills:
+    """Kill runs of a search as often as asked, then let it finish."""
     moments = random.Random(asked.seed)  # noqa: S311
-    kills = 0
-    while kills < asked.kills:
-        process = _start(folder, asked, trace)
+    kills = Kills()
+    for turn in range(asked.kills):
+        before = _rounds_begun(trace)
+        run = _start(folder, asked, trace)
+        working = turn % 2 == 1
+        if working:
+            _wait_for_round(run, trace, before)
         try:
-            process.wait(timeout=moments.uniform(asked.earliest, asked.latest))
+            run.wait(moments.uniform(0, asked.work if working else start_up))
             return kills  # finished before its moment came
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
-            print(f"\r{kills} kills", end="", file=sys.stderr, flush=True)
+            run.kill()
+            run.wait()
+        if _rounds_begun(trace) > before:
+            kills.working += 1
+        else:
+            kills.starting += 1
+        print(f"\r{kills}", end="", file=sys.stderr, flush=True)
     _start(folder, asked, trace).wait()
     print(file=sys.stderr)
     return kills
 
 
 def _report(
-    asked: Endurance, folder: Path, trace: Path, kills: int, calm: float, rough: float
+    asked: Endurance, folder: Path, trace: Path, kills: Kills, calm: float, rough: float
 ) -> None:
     description = ResultsFolder(folder).read()
     config = SearchConfig.from_json(description["config"])
     space = SearchSpace.of(config)
     trials, store = list(Ledger(folder / "study.db", space)), StageStore(folder / "stages")
     schedules = [trial.schedule for trial in trials]
-    again = len(trace.read_text().splitlines()) - len(store)
+    again = _rounds_begun(trace) - len(store)
+    count = kills.starting + kills.working
     lines = {
         "hardware": json.dumps(description["hardware"]),
-        "kills and resumes": kills,
+        "kills and resumes": count,
+        "  before the run had begun a round": kills.starting,
+        "  after": kills.working,
         "trials asked for, in the ledger": f"{asked.trials}, {len(trials)}",
         "trials stuck in state RUNNING": sum(trial.running for trial in trials),
         "trials failed": sum(trial.failed for trial in trials),
         "schedules asked for twice": len(schedules) - len(set(schedules)),
         "stages whole": sum(bool(store.weights(stage.id)) for stage in store),
         "rounds trained again": again,
-        "  that is, a kill (at most the workers' number)": f"{again / max(kills, 1):.2f}",
+        "  of rounds begun": _rounds_begun(trace),
+        "  a kill at work (at most the workers' number)": f"{again / max(kills.working, 1):.2f}",
         "seconds undisturbed": f"{calm:.0f}",
         "seconds in all": f"{rough:.0f}",
-        "seconds lost a kill": f"{(rough - calm) / max(kills, 1):.1f}",
+        "seconds lost a kill": f"{(rough - calm) / max(count, 1):.1f}",
         "files left over": len(list(folder.rglob(".unfinished-*"))),
     }
     for name, value in lines.items():
