@@ -9,7 +9,9 @@ is read from disk; it is charged like one that is run. Workers are simulated; se
 `efficiency_report.py` makes the table and the picture of it.
 
 Stock samplers are given every advantage: each round that a schedule passes is an observation and
-a candidate, rounds shared with earlier trials are free, trials that fall far behind are stopped.
+a candidate, rounds shared with earlier trials are free, trials that fall far behind are stopped,
+and after a trial that asked for nothing new the next one is drawn at random, since some would ask
+for the same until the end.
 Two arms have less. `optuna default` is TPE as Optuna makes it, told of each schedule's end only;
 shared rounds are still free and every round still a candidate. `stock usage` is what a search
 with Optuna and no stage store costs: the last round of each trial is the result, and every trial
@@ -27,13 +29,14 @@ import pandas as pd
 import torch
 import tyro
 from hardware import hardware_line
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import TPESampler
 from simulated_search import Curve, Rounds, Usage, simulate
 from subset import open_subset
 
 from data import DataSource, ImageData
 from models import student_channels
 from pruning import (
+    Architecture,
     Origin,
     Recipe,
     RoundRunner,
@@ -43,11 +46,12 @@ from pruning import (
 )
 from search.configuration import SamplerName, SearchConfig
 from search.front import Scale, on_front
-from search.samplers import make_sampler
+from search.sampler_study import NewSampler
+from search.samplers import sampler_maker
 from search.space import SearchSpace
 
-MakeSampler = Callable[[SearchSpace, Scale, int, int], BaseSampler]
-"""Makes the sampler of a proposal: of a space and a scale, a seed and the proposal's number."""
+MakerOf = Callable[[SearchSpace, Scale, Architecture, int], NewSampler]
+"""What makes the samplers of a run: of its space, scale, architecture and seed."""
 
 
 _EVERYTHING = Usage()
@@ -60,22 +64,24 @@ class Arm:
     """A sampler as it is used.
 
     Attributes:
-        make: Makes the sampler.
+        make: Makes its samplers.
         usage: What it is told, and what is charged.
         max_rounds: Rounds that a schedule may have.
     """
 
-    make: MakeSampler
+    make: MakerOf
     usage: Usage = _EVERYTHING
     max_rounds: int = 8
 
 
-def _named(name: SamplerName) -> MakeSampler:
-    return lambda space, scale, seed, draw: make_sampler(name, space, scale, seed=seed, draw=draw)
+def _named(name: SamplerName) -> MakerOf:
+    return lambda space, scale, architecture, seed: sampler_maker(
+        name, space, scale, architecture, seed=seed
+    )
 
 
-def _univariate(_: SearchSpace, __: Scale, seed: int, draw: int) -> BaseSampler:
-    return TPESampler(multivariate=False, seed=seed * 10**6 + draw)
+def _univariate(_: SearchSpace, __: Scale, ___: Architecture, seed: int) -> NewSampler:
+    return lambda draw: TPESampler(multivariate=False, seed=seed * 10**6 + draw)
 
 
 ARMS = {
@@ -156,7 +162,7 @@ def _run_seed(seed: int, asked: Efficiency) -> list[dict[str, object]]:
     )
     rows: list[dict[str, object]] = []
     for name in asked.arms:
-        curve = _run_arm(ARMS[name], rounds, scale, seed, asked)
+        curve = _run_arm(ARMS[name], rounds, scale, architecture, seed, asked)
         made = list(_rows(curve, rounds, scale))
         rows += [{"arm": name, "seed": seed, **row} for row in made]
         print(f"seed {seed}, {name}: {made[-1]}", flush=True)
@@ -178,13 +184,20 @@ def _runner(
     )
 
 
-def _run_arm(arm: Arm, rounds: Rounds, scale: Scale, seed: int, asked: Efficiency) -> Curve:
+def _run_arm(
+    arm: Arm,
+    rounds: Rounds,
+    scale: Scale,
+    architecture: Architecture,
+    seed: int,
+    asked: Efficiency,
+) -> Curve:
     space = SearchSpace.of(SearchConfig(max_rounds=arm.max_rounds))
     return simulate(
         rounds,
         space,
         scale,
-        lambda draw: arm.make(space, scale, seed, draw),
+        arm.make(space, scale, architecture, seed),
         arm.usage,
         budget=asked.budget,
         workers=asked.workers,

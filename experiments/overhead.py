@@ -43,7 +43,6 @@ from search_command import finished_stages, start_search
 from sleeping import SleepingPlan, SleptRound, read_trace
 from spread import Spread
 
-from search.campaign import Campaign
 from search.configuration import SamplerName, SearchConfig
 from search.console import Console
 from search.devices import Pool
@@ -51,7 +50,6 @@ from search.observer import Observer, Tables
 from search.opening import Search, find_root, open_images, open_search
 from search.ray_cluster import start_ray, start_store
 from search.results_folder import ResultsFolder
-from search.samplers import make_sampler
 from search.tune_loop import run_trials
 
 _TARGET_SECONDS_A_ROUND = 0.1
@@ -146,18 +144,7 @@ def observe(asked: Overhead, sampler: SamplerName, workers: int, scratch: Path) 
 
 def _run(search: Search, plan: SleepingPlan, pool: Pool, console: Console) -> float:
     """Run a search's trials as its driver does; returns when the last one was handed out."""
-    config = search.config
-    campaign = Campaign(
-        ledger=search.ledger,
-        store=search.store,
-        space=search.space,
-        scale=search.scale,
-        new_sampler=lambda draw: make_sampler(
-            config.sampler, search.space, search.scale, seed=config.seed, draw=draw
-        ),
-        trials=config.trials,
-        ahead=pool.ahead,
-    )
+    campaign = search.campaign(pool.ahead)
     start_ray(pool)
     writer = start_store(search.folder.stages, None)
     observer = Observer(

@@ -11,6 +11,8 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from optuna.samplers import BaseSampler, RandomSampler
+
 from pruning import Draft, NonFiniteError, Round, RoundRunner, Schedule, Stage, StageStore
 from search.early_stop import far_behind
 from search.errors import ExhaustedError
@@ -160,7 +162,7 @@ class _Simulation:
     def _worker(self) -> Iterator[float]:
         while self._repeats < _MOST_REPEATS:
             try:
-                row, schedule = self._study.propose(self._new_sampler(self._proposals))
+                row, schedule = self._study.propose(self._sampler())
             except ExhaustedError:
                 if not self._ready:
                     return
@@ -173,6 +175,12 @@ class _Simulation:
             self._study.settle(row)
             if not enough:
                 return
+
+    def _sampler(self) -> BaseSampler:
+        """The search's; after a trial that asked for nothing new, random choice."""
+        if self._repeats:
+            return RandomSampler(seed=self._proposals)
+        return self._new_sampler(self._proposals)
 
     def _trial(self, schedule: Schedule) -> Generator[float, None, bool]:
         """Run a trial's rounds; returns whether there were epochs enough for them."""

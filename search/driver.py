@@ -22,7 +22,6 @@ from search.opening import Search, find_root, open_images, open_search
 from search.ray_cluster import start_ray, start_store, watching_daemons, worker_pool
 from search.results_folder import ResultsFolder
 from search.run_time import RunTime
-from search.samplers import make_sampler
 from search.tune_loop import run_trials
 
 _REASONS = 3  # for failures, that are shown in the end
@@ -62,19 +61,7 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
 
 def _run(search: Search, tables: Tables, pool: Pool, console: Console, end: End) -> None:
     config = search.config
-    campaign = Campaign(
-        ledger=search.ledger,
-        store=search.store,
-        space=search.space,
-        scale=search.scale,
-        new_sampler=lambda draw: make_sampler(
-            config.sampler, search.space, search.scale, seed=config.seed, draw=draw
-        ),
-        trials=config.trials,
-        ahead=pool.ahead,
-        max_epochs=config.max_epochs,
-        early_stop=config.early_stop,
-    )
+    campaign = search.campaign(pool.ahead)
     run_time = RunTime(search.folder)
     _check_hours(campaign, run_time, config.max_hours)
     if not campaign.finished:

@@ -17,6 +17,7 @@ from pruning import (
     StudentArchitecture,
     read_checkpoint,
 )
+from search.campaign import Campaign
 from search.configuration import SearchConfig
 from search.console import Console
 from search.description import describe
@@ -25,6 +26,7 @@ from search.errors import RefusedError
 from search.front import Scale
 from search.ledger import Ledger
 from search.results_folder import ResultsFolder
+from search.samplers import sampler_maker
 from search.space import SearchSpace
 from search.worker import WorkerPlan
 
@@ -42,6 +44,26 @@ class Search:
     scale: Scale
     ledger: Ledger
     store: StageStore
+
+    def campaign(self, ahead: int) -> Campaign:
+        """Go on with the search, at most `ahead` trials at a time; see `Campaign`."""
+        return Campaign(
+            ledger=self.ledger,
+            store=self.store,
+            space=self.space,
+            scale=self.scale,
+            new_sampler=sampler_maker(
+                self.config.sampler,
+                self.space,
+                self.scale,
+                self.plan.architecture,
+                seed=self.config.seed,
+            ),
+            trials=self.config.trials,
+            ahead=ahead,
+            max_epochs=self.config.max_epochs,
+            early_stop=self.config.early_stop,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,8 +3,11 @@
 import numpy as np
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
+from pruning import Architecture
 from search.configuration import SamplerName
 from search.front import Scale
+from search.known_tree import KnownTree
+from search.sampler_study import NewSampler
 from search.space import SearchSpace
 from search.stage_tree import StageTreeSampler
 from search.steady_nsga2 import SteadyNSGAIISampler
@@ -12,31 +15,36 @@ from search.steady_nsga2 import SteadyNSGAIISampler
 _POPULATION = 20  # Optuna's default of 50 would be random for most of a search
 
 
-def make_sampler(
-    name: SamplerName, space: SearchSpace, scale: Scale, *, seed: int, draw: int
-) -> BaseSampler:
-    """A sampler for one proposal.
+def sampler_maker(
+    name: SamplerName, space: SearchSpace, scale: Scale, architecture: Architecture, *, seed: int
+) -> NewSampler:
+    """What makes the samplers of a search, one for each proposal.
 
-    Samplers keep no state of their own: a new one is made for each proposal, from the seed and
-    the number of the proposal, so a resumed search neither repeats draws nor depends on where
-    it was interrupted.
+    Samplers keep no state that the study does not hold: each is made of the seed and the number
+    of its proposal, so a resumed search neither repeats draws nor depends on where it was
+    interrupted.
 
     Args:
         name: Which sampler.
         space: The choices of the search.
         scale: The axes of the trade-off.
+        architecture: What tells the parameters of the network at a width.
         seed: The search's seed.
-        draw: Number of the proposal.
     """
-    derived = int(np.random.SeedSequence((seed, draw)).generate_state(1)[0])
-    match name:
-        case "stage-tree":
-            return StageTreeSampler(space, scale, seed=derived)
-        case "tpe":
-            return TPESampler(seed=derived)
-        case "nsga2":
-            return SteadyNSGAIISampler(population_size=_POPULATION, seed=derived)
-        case "gp":
-            return GPSampler(seed=derived)
-        case "random":
-            return RandomSampler(seed=derived)
+    tree = KnownTree(space, scale, architecture)
+
+    def make(draw: int) -> BaseSampler:
+        derived = int(np.random.SeedSequence((seed, draw)).generate_state(1)[0])
+        match name:
+            case "stage-tree":
+                return StageTreeSampler(space, tree, seed=derived)
+            case "tpe":
+                return TPESampler(seed=derived)
+            case "nsga2":
+                return SteadyNSGAIISampler(population_size=_POPULATION, seed=derived)
+            case "gp":
+                return GPSampler(seed=derived)
+            case "random":
+                return RandomSampler(seed=derived)
+
+    return make

@@ -1,40 +1,56 @@
-"""The stage-tree sampler: add one round to a stage where the front has a gap."""
+"""The stage-tree sampler: add to a known network the round that promises the most an epoch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from pruning import Schedule
+from pruning import Round, Schedule, width_mult
 from search.errors import ExhaustedError
-from search.front import Scale, on_front
-from search.sampler_study import distributions, root_accuracy
+from search.front import expected_gain, heights
+from search.known_tree import KnownTree
+from search.round_model import Array, RoundModel
+from search.sampler_study import distributions
 from search.space import SearchSpace
+
+_PARENTS = 50  # that are looked at for one proposal
+_OBSERVATIONS = 300  # that the model learns from
+_LEAST_COST = 0.5  # of a round, in epochs: one without epochs is evaluated too
+_TIE = 1e-6  # rounds whose promises differ by less than this share promise the same
+_UNIT = 0.3  # length scale of a parent's scaled accuracy and log-parameters
 
 
 class StageTreeSampler(BaseSampler):
     """Proposes a known schedule and one round more, so that a trial costs a single round.
 
-    The known schedule is drawn from the front, with a probability proportional to the gap in
-    scaled log-parameters between it and the next smaller stage of the front: that is where its
-    children land. The round is drawn uniformly from those that were not yet tried there.
-    Behind the front are stages whose children are tried only when the front has none left.
+    Of all rounds that could be added to the stages nearest to the front, it takes the one with
+    the greatest expected gain of hypervolume an epoch. The parameters of a child are known
+    beforehand; its accuracy is a Gaussian variable, the parent's plus a change that a
+    `RoundModel` has learnt from the rounds that were run. Rounds in flight count with the
+    accuracy that is expected of them.
+
+    Before there is anything to learn from, no round is expected to change the accuracy. That
+    makes the harshest and shortest ones the most promising, so a search begins with a chain of
+    them, which soon spans the front, and learns from it what such rounds cost.
 
     Args:
         space: The choices of the search.
-        scale: Maps parameters to the axis on which gaps are measured.
-        seed: Of the draws of this sampler.
+        tree: Of this search, brought up to date here.
+        seed: Of the choice among rounds that promise the same.
     """
 
-    def __init__(self, space: SearchSpace, scale: Scale, *, seed: int) -> None:
+    def __init__(self, space: SearchSpace, tree: KnownTree, *, seed: int) -> None:
         self._space = space
-        self._scale = scale
+        self._tree = tree
         self._random = np.random.default_rng(seed)
+        self._rounds = space.rounds()
+        self._place = {round_: place for place, round_ in enumerate(self._rounds)}
+        self._described = _describe(self._rounds)
+        self._costs = np.array([max(r.epochs, _LEAST_COST) for r in self._rounds])
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -50,13 +66,10 @@ class StageTreeSampler(BaseSampler):
         Raises:
             ExhaustedError: Every schedule that extends a known stage was tried or is running.
         """
-        known = _Known(study, self._space, self._scale)
-        for parents in known.by_preference():
-            gaps = known.gaps(parents)
-            for chosen in self._drawn_without_replacement(gaps):
-                proposal = self._child(known, parents[chosen])
-                if proposal is not None:
-                    return dict.fromkeys(search_space, 0) | self._space.encode(proposal)
+        self._tree.update(study)
+        for proposal in self._by_promise():
+            if proposal not in self._tree.asked:
+                return dict.fromkeys(search_space, 0) | self._space.encode(proposal)
         raise ExhaustedError("every schedule of the search space was tried")
 
     def sample_independent(
@@ -69,61 +82,63 @@ class StageTreeSampler(BaseSampler):
         """Never reached, since all parameters are sampled together."""
         raise NotImplementedError(param_name)
 
-    def _drawn_without_replacement(self, weights: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Indices in random order, heavier ones sooner (Efraimidis and Spirakis, 2006)."""
-        return np.argsort(self._random.exponential(size=len(weights)) / weights)
-
-    def _child(self, known: "_Known", parent: Schedule) -> Schedule | None:
-        rounds = self._space.rounds()
-        for index in self._random.permutation(len(rounds)):
-            proposal = (*parent, rounds[index])
-            if proposal not in known.asked:
-                return proposal
-        return None
-
-
-class _Known:
-    """The stages of a sampler study, and the schedules that were asked for."""
-
-    def __init__(self, study: Study, space: SearchSpace, scale: Scale) -> None:
-        self._max_rounds = space.max_rounds
-        self.asked: set[Schedule] = set()
-        self._schedules: list[Schedule] = [()]
-        params = [float(scale.root_params)]
-        accuracies = [root_accuracy(study) or 0.0]
-        for row in study.get_trials(deepcopy=False):
-            if len(row.params) < len(space.sizes()):
-                continue  # a proposal that is being made, or came to nothing
-            schedule = space.decode(row.params)
-            self.asked.add(schedule)
-            if row.state is TrialState.COMPLETE:
-                self._schedules.append(schedule)
-                accuracies.append(row.values[0])
-                params.append(row.values[1])
-        self._x = dict(zip(self._schedules, scale.x(params), strict=True))
-        self._front = on_front(params, accuracies)
-
-    def by_preference(self) -> list[list[Schedule]]:
-        """The stages that may have children: those on the front, then the others."""
-        parents = list(zip(self._schedules, self._front, strict=True))
-        return [
-            [
-                schedule
-                for schedule, on_the_front in parents
-                if on_the_front == wanted and len(schedule) < self._max_rounds
-            ]
-            for wanted in (True, False)
+    def _by_promise(self) -> Iterator[Schedule]:
+        """Schedules of one round more than a stage has, the most promising first."""
+        tree = self._tree
+        schedules, x, y = tree.schedules or [()], tree.x, tree.y
+        if not tree.schedules:
+            x, y = np.ones(1), np.ones(1)  # the root is being trained
+        behind = heights(x, y, x) - y
+        model = self._learnt(x, y, behind)
+        front_x, front_y = self._with_pending(model, x, y)
+        nearest = [
+            int(i) for i in np.lexsort((x, behind)) if len(schedules[i]) < self._space.max_rounds
         ]
+        for first in range(0, len(nearest), _PARENTS):
+            some = nearest[first : first + _PARENTS]
+            parents = np.repeat(some, len(self._rounds))
+            rounds = np.tile(np.arange(len(self._rounds)), len(some))
+            child_x = np.concatenate([self._children_x(schedules[i]) for i in some])
+            change, deviation = model.predict(self._features(x[parents], y[parents], rounds))
+            gain = expected_gain(front_x, front_y, child_x, y[parents] + change, deviation)
+            promise = gain / self._costs[rounds] * self._random.uniform(1 - _TIE, 1, len(gain))
+            for choice in np.argsort(-promise):
+                yield (*schedules[parents[choice]], self._rounds[rounds[choice]])
 
-    def gaps(self, parents: list[Schedule]) -> NDArray[np.float64]:
-        """For each stage, how far the next smaller stage of the front is, or the least network."""
-        front = [0.0] + [
-            self._x[schedule]
-            for schedule, on_the_front in zip(self._schedules, self._front, strict=True)
-            if on_the_front
-        ]
-        x = np.array([self._x[schedule] for schedule in parents])
-        ordered = np.unique(front)
-        smaller = ordered[np.maximum(np.searchsorted(ordered, x, side="left") - 1, 0)]
-        gaps: NDArray[np.float64] = np.maximum(x - smaller, 1e-6)
-        return gaps
+    def _learnt(self, x: Array, y: Array, behind: Array) -> RoundModel:
+        """The model of the rounds that were run on the stages nearest to the front."""
+        parents = self._tree.parents
+        children = np.flatnonzero(parents >= 0)
+        relevant = children[np.argsort(behind[parents[children]], kind="stable")][:_OBSERVATIONS]
+        known = parents[relevant]
+        rounds = np.array([self._place[self._tree.schedules[i][-1]] for i in relevant], dtype=int)
+        return RoundModel.fit(self._features(x[known], y[known], rounds), y[relevant] - y[known])
+
+    def _with_pending(self, model: RoundModel, x: Array, y: Array) -> tuple[Array, Array]:
+        """The known points, and those that rounds in flight are expected to add."""
+        for schedule in self._tree.pending:
+            parent = self._tree.index(schedule[:-1])
+            if parent is not None and self._tree.index(schedule) is None:
+                features = self._features(x[[parent]], y[[parent]], self._place[schedule[-1]])
+                change, _ = model.predict(features)
+                x = np.append(x, self._tree.x_at(width_mult(schedule)))
+                y = np.append(y, y[parent] + change)
+        return x, y
+
+    def _features(self, x: Array, y: Array, rounds: Any) -> Array:
+        described = np.broadcast_to(self._described[rounds], (len(x), self._described.shape[1]))
+        return np.column_stack((x / _UNIT, y / _UNIT, described))
+
+    def _children_x(self, parent: Schedule) -> Array:
+        """Scaled log-parameters of a stage's children by each of the rounds."""
+        width = width_mult(parent)
+        at = {rate: self._tree.x_at(width * rate) for rate in self._space.rates}
+        return np.array([at[round_.rate] for round_ in self._rounds])
+
+
+def _describe(rounds: Sequence[Round]) -> Array:
+    """Logarithms of rate, epochs and learning rate, each scaled to the range of its choices."""
+    logs = np.log([(r.rate, r.epochs + _LEAST_COST, r.lr) for r in rounds])
+    span = np.ptp(logs, axis=0)
+    described: Array = (logs - logs.min(axis=0)) / np.where(span > 0, span, 1)
+    return described

@@ -5,9 +5,11 @@ import hashlib
 from models import student_channels
 from pruning import Draft, Round, Schedule, Stage, StageStore, StudentArchitecture, width_mult
 from search.campaign import Campaign
+from search.configuration import SamplerName
 from search.front import Scale
 from search.ledger import Ledger, Trial
-from search.samplers import make_sampler
+from search.sampler_study import SamplerStudy
+from search.samplers import sampler_maker
 from search.space import SearchSpace
 
 ARCHITECTURE = StudentArchitecture(channels=student_channels(), num_classes=10)
@@ -42,6 +44,19 @@ def draft(schedule: Schedule, accuracy: float | None = None) -> Draft:
     )
 
 
+def stage_of(schedule: Schedule, accuracy: float | None = None) -> Stage:
+    """The stage that a draft becomes."""
+    return Stage.accept(draft(schedule, accuracy), trial=0, executed_epochs=0, sha256="")
+
+
+def study_of(*stages: Stage, space: SearchSpace = SPACE) -> SamplerStudy:
+    """What samplers see of some stages."""
+    study = SamplerStudy(space)
+    for stage in stages:
+        study.observe(stage)
+    return study
+
+
 def grow(store: StageStore, schedule: Schedule, trial: int = 0) -> list[Stage]:
     """Commit the stages of a schedule that are missing; returns those that were."""
     prefixes = [schedule[:length] for length in range(len(schedule) + 1)]
@@ -64,7 +79,7 @@ def make_campaign(
     ledger: Ledger,
     *,
     trials: int = 20,
-    sampler: str = "stage-tree",
+    sampler: SamplerName = "stage-tree",
     ahead: int = 3,
     space: SearchSpace = SPACE,
     max_epochs: int | None = None,
@@ -75,7 +90,7 @@ def make_campaign(
         store=store,
         space=space,
         scale=SCALE,
-        new_sampler=lambda draw: make_sampler(sampler, space, SCALE, seed=0, draw=draw),  # type: ignore[arg-type]
+        new_sampler=sampler_maker(sampler, space, SCALE, ARCHITECTURE, seed=0),
         trials=trials,
         ahead=ahead,
         max_epochs=max_epochs,

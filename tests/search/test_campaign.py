@@ -344,7 +344,9 @@ def test_a_finished_trial_whose_stages_are_lost_is_run_again(
     store.put_aside(path(store, lost.schedule)[-1].id, "flipped bit")
     resumed = make_campaign(store, ledger, trials=3)
     assert not resumed.finished
-    assert run_all(resumed, store) == [lost.number]
+    depth = len(lost.schedule)
+    through_it = [t.number for t in ledger if t.schedule[:depth] == lost.schedule]
+    assert run_all(resumed, store) == through_it
     assert [trial.state for trial in Ledger(tmp_path / "study.db", SPACE)] == [
         TrialState.COMPLETE
     ] * 3

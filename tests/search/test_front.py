@@ -1,13 +1,14 @@
 import math
 from itertools import pairwise
 
+import moocore
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from search.front import Scale, on_front
+from search.front import Scale, expected_gain, heights, on_front
 
 # Few distinct values, so that ties of one coordinate and of both are common.
 POINTS = st.lists(
@@ -75,3 +76,60 @@ def test_only_the_front_counts(points: list[tuple[int, float]]) -> None:
     assert scale.hypervolume(params, accuracy) == pytest.approx(
         scale.hypervolume(params[mask], accuracy[mask])
     )
+
+
+@given(points=POINTS)
+def test_hypervolume_agrees_with_a_library(points: list[tuple[int, float]]) -> None:
+    params, accuracy = split(points)
+    scale = Scale(least_params=1, root_params=8, chance=0)
+    losses = np.column_stack((scale.x(params), -scale.y(accuracy)))
+    expected = moocore.hypervolume(losses, ref=[1, 0]) if points else 0
+    assert scale.hypervolume(params, accuracy) == pytest.approx(expected)
+
+
+SQUARE = st.lists(st.tuples(st.floats(-0.2, 1.2), st.floats(-0.2, 1.2)), max_size=6)
+
+
+@given(points=SQUARE, at=st.floats(-0.5, 1.5))
+def test_height_is_the_definition(points: list[tuple[float, float]], at: float) -> None:
+    x, y = np.array([p[0] for p in points]), np.array([p[1] for p in points])
+    expected = max((b for a, b in points if a <= at), default=0)
+    assert heights(x, y, np.array([at])) == pytest.approx(max(expected, 0))
+
+
+@given(
+    points=st.lists(st.tuples(st.integers(10, 1000), st.floats(0.1, 1)), max_size=6),
+    new=st.tuples(st.integers(10, 1000), st.floats(0.1, 1)),
+)
+def test_a_certain_gain_is_the_hypervolume_added(
+    points: list[tuple[int, float]], new: tuple[int, float]
+) -> None:
+    params, accuracy = split(points)
+    new_params, new_accuracy = split([new])
+    gain = expected_gain(
+        SCALE.x(params),
+        SCALE.y(accuracy),
+        SCALE.x(new_params),
+        SCALE.y(new_accuracy),
+        np.array([1e-9]),
+    )
+    before = SCALE.hypervolume(params, accuracy)
+    after = SCALE.hypervolume(np.append(params, new_params), np.append(accuracy, new_accuracy))
+    assert gain == pytest.approx(after - before, abs=1e-8)
+
+
+def test_an_uncertain_gain_is_the_mean_over_its_outcomes() -> None:
+    x, y = np.array([0.2, 0.5, 0.9]), np.array([0.3, 0.6, 0.7])
+    new_x, mean, deviation = np.array([0.1, 0.6]), np.array([0.4, 0.62]), np.array([0.05, 0.1])
+    drawn = np.random.default_rng(0).normal(size=20_000)
+    for at, middle, spread, gain in zip(
+        new_x, mean, deviation, expected_gain(x, y, new_x, mean, deviation), strict=True
+    ):
+        outcomes = np.array(
+            [
+                expected_gain(x, y, np.array([at]), np.array([value]), np.array([1e-9]))[0]
+                for value in middle + spread * drawn
+            ]
+        )
+        error = outcomes.std() / math.sqrt(len(drawn))
+        assert abs(gain - outcomes.mean()) < 4 * error

@@ -1,36 +1,25 @@
-from collections import Counter
-
-import numpy as np
 import optuna
 import pytest
+from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from pruning import Schedule, Stage, StageStore
+from pruning import Schedule, StageStore
 from search.configuration import SamplerName
-from search.errors import ExhaustedError
-from search.sampler_study import SamplerStudy
-from search.samplers import make_sampler
-from search.space import SearchSpace
+from search.samplers import sampler_maker
 from search.steady_nsga2 import SteadyNSGAIISampler
-from tests.search.landscape import SCALE, SPACE, draft, grow, rounds
+from tests.search.landscape import (
+    ARCHITECTURE,
+    SCALE,
+    SPACE,
+    grow,
+    rounds,
+    stage_of,
+    study_of,
+)
 
 
-def stage_of(schedule: Schedule, accuracy: float | None = None) -> Stage:
-    return Stage.accept(draft(schedule, accuracy), trial=0, executed_epochs=0, sha256="")
-
-
-def study_of(*stages: Stage, space: SearchSpace = SPACE) -> SamplerStudy:
-    study = SamplerStudy(space)
-    for stage in stages:
-        study.observe(stage)
-    return study
-
-
-def proposals(study: SamplerStudy, name: SamplerName, count: int) -> list[Schedule]:
-    return [
-        study.propose(make_sampler(name, SPACE, SCALE, seed=0, draw=draw))[1]
-        for draw in range(count)
-    ]
+def sampler(name: SamplerName, *, seed: int = 0, draw: int = 0) -> BaseSampler:
+    return sampler_maker(name, SPACE, SCALE, ARCHITECTURE, seed=seed)(draw)
 
 
 def test_every_stage_is_a_row_that_samplers_see(store: StageStore) -> None:
@@ -53,7 +42,7 @@ def test_a_rebuilt_study_has_the_same_rows() -> None:
 
 def test_a_proposal_repels_until_it_is_settled() -> None:
     study = study_of()
-    row, _ = study.propose(make_sampler("random", SPACE, SCALE, seed=0, draw=0))
+    row, _ = study.propose(sampler("random"))
     assert study._study.trials[row].state is TrialState.RUNNING
     study.settle(row)
     assert study._study.trials[row].state is TrialState.FAIL
@@ -63,62 +52,15 @@ def test_a_proposal_repels_until_it_is_settled() -> None:
 def test_proposals_depend_on_seed_and_number_alone(name: SamplerName) -> None:
     def draw(seed: int, number: int) -> Schedule:
         study = study_of(*(stage_of(rounds(*[0.5] * length)) for length in range(4)))
-        return study.propose(make_sampler(name, SPACE, SCALE, seed=seed, draw=number))[1]
+        return study.propose(sampler(name, seed=seed, draw=number))[1]
 
     assert draw(0, 1) == draw(0, 1)
-    assert len({draw(seed, number) for seed in range(3) for number in range(3)}) > 3
 
 
-def test_the_tree_starts_with_children_of_the_root() -> None:
-    asked = proposals(study_of(), "stage-tree", 12)
-    assert {len(schedule) for schedule in asked} == {1}
-    assert len(set(asked)) == 12
-
-
-def test_the_tree_adds_one_round_to_a_known_stage_and_never_repeats() -> None:
-    study = study_of(stage_of((), 0.9))
-    known: set[Schedule] = {()}
-    for draw in range(60):
-        row, schedule = study.propose(make_sampler("stage-tree", SPACE, SCALE, seed=1, draw=draw))
-        assert schedule[:-1] in known
-        assert schedule not in known
-        known.add(schedule)
-        study.observe(stage_of(schedule))
-        study.settle(row)
-
-
-def test_the_tree_extends_stages_of_the_front_by_the_gap_below_them() -> None:
-    """Parents are drawn in proportion to the gap in scaled log-parameters that they border."""
-    root, wide, narrow = stage_of((), 0.9), stage_of(rounds(0.9), 0.8), stage_of(rounds(0.5), 0.7)
-    behind = stage_of(rounds(0.7), 0.6)
-    parents = Counter(
-        study_of(root, wide, narrow, behind).propose(
-            make_sampler("stage-tree", SPACE, SCALE, seed=seed, draw=0)
-        )[1][:-1]
-        for seed in range(1000)
-    )
-    x = SCALE.x([narrow.params, wide.params, root.params])
-    expected = dict(
-        zip((narrow.schedule, wide.schedule, root.schedule), np.diff(x, prepend=0), strict=True)
-    )
-    assert parents.keys() == expected.keys()
-    for parent, share in expected.items():
-        assert parents[parent] / 1000 == pytest.approx(share, abs=0.05)
-
-
-def test_the_tree_tries_everything_before_it_gives_up() -> None:
-    space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=3)
-    study = study_of(stage_of((), 0.9), space=space)
-    seen = set()
-    for draw in range(2 + 4 + 8):
-        row, schedule = study.propose(make_sampler("stage-tree", space, SCALE, seed=0, draw=draw))
-        seen.add(schedule)
-        study.observe(stage_of(schedule))
-        study.settle(row)
-    assert len(seen) == 14
-    for draw in (14, 15):
-        with pytest.raises(ExhaustedError):
-            study.propose(make_sampler("stage-tree", space, SCALE, seed=0, draw=draw))
+@pytest.mark.parametrize("name", ["tpe", "nsga2", "gp", "random"])
+def test_proposals_vary_with_seed_and_number(name: SamplerName) -> None:
+    drawn = [study_of().propose(sampler(name, seed=s, draw=n))[1] for s in (0, 1) for n in (0, 1)]
+    assert len(set(drawn)) > 1
 
 
 def test_a_prefix_becomes_a_parent_of_nsga2() -> None:
@@ -126,9 +68,9 @@ def test_a_prefix_becomes_a_parent_of_nsga2() -> None:
     poor = [stage_of((one, other), 0.2) for one in SPACE.rounds() for other in SPACE.rounds()]
     passed, last = stage_of(rounds(0.9, 0.9), 0.9), stage_of(rounds(0.9, 0.9, 0.9), 0.1)
     study = study_of(passed, last, *poor)
-    sampler = make_sampler("nsga2", SPACE, SCALE, seed=0, draw=0)
-    assert isinstance(sampler, SteadyNSGAIISampler)
-    parents = sampler.get_parent_population(study._study, 1)
+    breeder = sampler("nsga2")
+    assert isinstance(breeder, SteadyNSGAIISampler)
+    parents = breeder.get_parent_population(study._study, 1)
     schedules = [SPACE.decode(row.params) for row in parents]
     assert passed.schedule in schedules
     assert last.schedule not in schedules
@@ -136,12 +78,12 @@ def test_a_prefix_becomes_a_parent_of_nsga2() -> None:
 
 def test_nsga2_breeds_only_when_there_is_a_population() -> None:
     study = study_of()
-    sampler = make_sampler("nsga2", SPACE, SCALE, seed=0, draw=0)
-    assert isinstance(sampler, SteadyNSGAIISampler)
+    breeder = sampler("nsga2")
+    assert isinstance(breeder, SteadyNSGAIISampler)
     row = study._study.ask()
-    assert sampler.get_trial_generation(study._study, study._study.trials[row.number]) == 0
+    assert breeder.get_trial_generation(study._study, study._study.trials[row.number]) == 0
     for one in SPACE.rounds():
         for other in SPACE.rounds():
             study.observe(stage_of((one, other), 0.5))
-    assert sampler.get_trial_generation(study._study, study._study.trials[row.number]) == 1
-    assert len(sampler.get_parent_population(study._study, 1)) == sampler.population_size
+    assert breeder.get_trial_generation(study._study, study._study.trials[row.number]) == 1
+    assert len(breeder.get_parent_population(study._study, 1)) == breeder.population_size

@@ -1,0 +1,106 @@
+"""The stage tree as a sampler study shows it, brought up to date row by row."""
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from pruning import Architecture, Schedule
+from search.front import Scale
+from search.sampler_study import root_accuracy
+from search.space import SearchSpace
+
+
+class KnownTree:
+    """Every schedule that was asked for, and what is known of it.
+
+    A finished row is read once, so that an update costs what has changed. Nothing is lost with
+    this object: another one reads the same from the study.
+
+    Args:
+        space: The choices of the search.
+        scale: The axes of the trade-off.
+        architecture: What tells the parameters of the network at a width.
+
+    Attributes:
+        asked: All schedules that have a row.
+        pending: Schedules that are being run.
+        schedules: Of the stages; the root's, which is empty, is one.
+    """
+
+    def __init__(self, space: SearchSpace, scale: Scale, architecture: Architecture) -> None:
+        self._space = space
+        self._scale = scale
+        self._architecture = architecture
+        self._x_at: dict[float, float] = {}
+        self._parameters = len(space.sizes())
+        self._rows_read = 0
+        self._open: list[int] = []
+        self._params: list[float] = []
+        self._accuracies: list[float] = []
+        self._parents: list[int] = []
+        self._index: dict[Schedule, int] = {}
+        self._orphans: dict[Schedule, list[int]] = {}
+        self.asked: set[Schedule] = set()
+        self.pending: list[Schedule] = []
+        self.schedules: list[Schedule] = []
+
+    def update(self, study: Study) -> None:
+        """Read the rows that are new, and those that were not finished."""
+        accuracy = root_accuracy(study)
+        if accuracy is not None and () not in self._index:
+            self._add((), self._scale.root_params, accuracy)
+        rows = study.get_trials(deepcopy=False)
+        numbers = [*self._open, *range(self._rows_read, len(rows))]
+        self._rows_read, self._open, self.pending = len(rows), [], []
+        for number in numbers:
+            self._read(rows[number])
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """Scaled log-parameters of the stages (n,)."""
+        return self._scale.x(self._params)
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """Scaled accuracy of the stages (n,)."""
+        return self._scale.y(self._accuracies)
+
+    @property
+    def parents(self) -> NDArray[np.intp]:
+        """Places in `schedules` of the stages' parents (n,); -1 where there is none."""
+        return np.array(self._parents, dtype=np.intp)
+
+    def x_at(self, width: float) -> float:
+        """Scaled log-parameters of the network at a width."""
+        if width not in self._x_at:
+            channels = self._architecture.channels_at(width)
+            self._x_at[width] = float(self._scale.x(self._architecture.params(channels)))
+        return self._x_at[width]
+
+    def index(self, schedule: Schedule) -> int | None:
+        """Place of a stage in `schedules`, or None if there is none."""
+        return self._index.get(schedule)
+
+    def _read(self, row: FrozenTrial) -> None:
+        if row.state is TrialState.RUNNING:
+            self._open.append(row.number)
+        if len(row.params) < self._parameters:
+            return  # a proposal that is being made, or came to nothing
+        schedule = self._space.decode(row.params)
+        self.asked.add(schedule)
+        if row.state is TrialState.RUNNING:
+            self.pending.append(schedule)
+        elif row.state is TrialState.COMPLETE and schedule not in self._index:
+            self._add(schedule, row.values[1], row.values[0])
+
+    def _add(self, schedule: Schedule, params: float, accuracy: float) -> None:
+        index = self._index[schedule] = len(self.schedules)
+        self.schedules.append(schedule)
+        self._params.append(params)
+        self._accuracies.append(accuracy)
+        self._parents.append(self._index.get(schedule[:-1], -1) if schedule else -1)
+        if schedule and self._parents[index] < 0:
+            self._orphans.setdefault(schedule[:-1], []).append(index)
+        for child in self._orphans.pop(schedule, ()):
+            self._parents[child] = index
