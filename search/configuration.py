@@ -152,8 +152,8 @@ class SearchConfig:
     sampler: Annotated[
         SamplerName,
         arg(
-            help="What proposes schedules: stage-tree adds to a known network the round that promises "
-            "the most an epoch; the others are Optuna's and propose whole schedules."
+            help="What proposes schedules: stage-tree adds to a known network the round that "
+            "promises the most an epoch; the others are Optuna's and propose whole schedules."
         ),
     ] = "stage-tree"
     out: Annotated[
