@@ -1,4 +1,11 @@
+import ast
+import os
+import subprocess
+import sys
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import optuna
@@ -46,9 +53,37 @@ def test_every_stage_is_a_row_that_samplers_see(store: StageStore) -> None:
     assert common.keys() == SPACE.sizes().keys()
 
 
-def test_a_rebuilt_study_has_the_same_rows() -> None:
-    rows = [study_of(stage_of(rounds(0.5)))._study.trials[0].params for _ in range(2)]
-    assert rows[0] == rows[1]
+ROWS = """
+from tests.search.test_samplers import DIVIDED, GLOBAL, stage_of, study_of
+print(study_of(stage_of(GLOBAL), space=DIVIDED)._study.trials[0].params)
+"""
+DIVIDED = replace(SPACE, allocations=("uniform", "global"))
+GLOBAL = tuple(replace(round_, allocation="global") for round_ in rounds(0.5))
+
+
+def test_a_study_that_another_process_rebuilds_has_the_same_rows() -> None:
+    """Python hashes an allocation's name differently in each."""
+    done = subprocess.run(
+        [sys.executable, "-c", ROWS],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = study_of(stage_of(GLOBAL), space=DIVIDED)._study.trials[0].params
+    assert ast.literal_eval(done.stdout) == here
+
+
+@pytest.mark.parametrize("name", get_args(SamplerName))
+def test_both_allocations_are_proposed(name: SamplerName) -> None:
+    study = study_of(stage_of((), 0.9), stage_of(GLOBAL), space=DIVIDED)
+    asked = {
+        round_.allocation
+        for draw in range(20)
+        for round_ in study.propose(make_sampler(name, DIVIDED, SCALE, seed=0, draw=draw))[1]
+    }
+    assert asked == {"uniform", "global"}
 
 
 def test_a_proposal_repels_until_it_is_settled() -> None:
@@ -59,7 +94,7 @@ def test_a_proposal_repels_until_it_is_settled() -> None:
     assert study._study.trials[row].state is TrialState.FAIL
 
 
-@pytest.mark.parametrize("name", ["stage-tree", "tpe", "nsga2", "gp", "random"])
+@pytest.mark.parametrize("name", get_args(SamplerName))
 def test_proposals_depend_on_seed_and_number_alone(name: SamplerName) -> None:
     def draw(seed: int, number: int) -> Schedule:
         study = study_of(*(stage_of(rounds(*[0.5] * length)) for length in range(4)))
