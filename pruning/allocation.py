@@ -10,8 +10,8 @@ from pruning.importance import Importance, channel_scores
 from pruning.rounds import Schedule, width_mult
 
 FLOOR = 0.5
-"""Of the channels that the uniform rule leaves of a block, the share that it keeps in any case.
-Measured by `experiments/allocation.py`. Global stages are made of it: see `RECIPE_VERSION`."""
+"""Of the channels that the uniform rule would leave of a block, the share that it keeps in any
+case; measured by `experiments/allocation.py`. If you change it, raise `RECIPE_VERSION`."""
 
 
 def allocate(
