@@ -94,7 +94,11 @@ def most_important(scores: Sequence[Tensor], floors: Sequence[int], *, total: in
 def _uniform(
     architecture: Architecture, channels: Sequence[int], schedule: Schedule
 ) -> tuple[int, ...]:
-    """Counts by the uniform rule, of which a global round needs the total to be kept to."""
+    """What the uniform rule leaves: of the root's counts, or of the network's own.
+
+    A uniform round needs the network to have the counts that the rule gives, a global one only
+    as many channels in all.
+    """
     *earlier, round_ = schedule
     planned = architecture.channels_at(width_mult(earlier))
     if round_.allocation == "uniform":
