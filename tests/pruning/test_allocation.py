@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models import StudentNet, student_channels
-from pruning import Allocation, Importance, Round, Schedule, allocate, slim
+from pruning import (
+    Allocation,
+    Importance,
+    Round,
+    Schedule,
+    StudentArchitecture,
+    allocate,
+    slim,
+    width_mult,
+)
 from pruning.allocation import FLOOR, most_important
 from tests.pruning.networks import architecture_of, random_net
 
@@ -139,6 +148,24 @@ def test_rounds_of_both_kinds_in_any_order(
             assert sum(channels) == sum(uniform)
             assert all(now >= int(FLOOR * n) for now, n in zip(channels, uniform, strict=True))
         slim(net, architecture, channels)
+
+
+def test_global_rounds_keep_the_total_of_the_uniform_rule_round_after_round() -> None:
+    """Never the floor of a floor."""
+    architecture = architecture_of(StudentNet(base=4))
+    channels, schedule = architecture.channels, ()
+    for number in range(1, 9):
+        schedule += rounds("global", 0.95)
+        channels = allocate(random_net(channels, number), architecture, channels, schedule)
+        assert sum(channels) == sum(architecture.channels_at(width_mult(schedule)))
+
+
+def test_a_block_below_its_floor_keeps_what_it_has() -> None:
+    """Rounds of both kinds can come to the uniform rule's total (here 16) by other counts."""
+    architecture = StudentArchitecture(channels=(4, 4, 4, 8, 8, 8, 8, 4), num_classes=5)
+    channels = (4, 4, 4, 1, 5, 5, 5, 4)
+    schedule = (*rounds("global", 0.5), *rounds("global", 1.0))
+    assert allocate(random_net(channels, 0), architecture, channels, schedule) == channels
 
 
 def test_uniform_rounds_give_the_notebooks_counts() -> None:
