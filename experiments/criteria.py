@@ -1,28 +1,15 @@
-"""A root with what it takes to prune it, and the criteria by which its channels can be ranked."""
+"""Criteria by which the channels of a network can be ranked."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
+from bench import Bench
 from torch import Tensor, nn
 
-from data import ImageData, draw_crops, gather_train
-from pruning import StudentArchitecture
+from data import draw_crops, gather_train
 from pruning.groups import batch_norm_scales
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
-    """A seed's root, and what it takes to prune it."""
-
-    data: ImageData
-    architecture: StudentArchitecture
-    root: nn.Module
-    batch_size: int
-    seed: int
-
 
 Criterion: TypeAlias = Callable[[Bench, nn.Module], list[Tensor]]
 """For each channel group the importance of its channels, shape (channels,); higher is better."""

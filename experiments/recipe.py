@@ -28,18 +28,15 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 import tyro
-from criteria import CRITERIA, Bench, Criterion, batches
-from scipy.stats import t as student_t
+from bench import Bench
+from criteria import CRITERIA, Criterion, batches
+from spread import interval
 from subset import open_subset
 from torch import Tensor, nn
 
-from data import DataSource, ImageData
-from models import student_channels
+from data import DataSource
 from pruning import (
-    Recipe,
-    StudentArchitecture,
     evaluate,
-    fine_tune,
     keep_channels,
     keep_freed_memory,
     new_optimizer,
@@ -141,10 +138,14 @@ def main() -> None:
     asked = tyro.cli(RecipeRun)
     torch.set_num_threads(1)
     keep_freed_memory()
-    data = _open(asked)
+    data = open_subset(
+        DataSource(data=asked.data, data_root=asked.data_root, image_size=asked.image_size),
+        train_images=asked.train_images,
+        validation_images=asked.validation_images,
+    )
     rows: list[dict[str, object]] = []
     for seed in asked.seeds:
-        bench = _bench(data, asked.root_epochs, seed)
+        bench = Bench.trained(data, root_epochs=asked.root_epochs, seed=seed)
         start = evaluate(bench.root, data.validation, data.image_size).accuracy
         print(f"seed {seed}: root {start:.4f}", flush=True)
         for name, lr, rate in product(asked.variants, asked.lrs, RATES):
@@ -158,37 +159,6 @@ def main() -> None:
         f"round at {asked.lrs}; n = {len(asked.seeds)} seeds; torch {torch.__version__}, CPU"
     )
     print("\n".join(_table(pd.DataFrame(rows), asked.variants)))
-
-
-def _open(asked: RecipeRun) -> ImageData:
-    source = DataSource(data=asked.data, data_root=asked.data_root, image_size=asked.image_size)
-    return open_subset(
-        source, train_images=asked.train_images, validation_images=asked.validation_images
-    )
-
-
-def _bench(data: ImageData, root_epochs: int, seed: int) -> Bench:
-    recipe = Recipe()
-    architecture = StudentArchitecture(channels=student_channels(), num_classes=len(data.classes))
-    torch.manual_seed(seed)
-    root = architecture.build(architecture.channels).to(memory_format=torch.channels_last)
-    fine_tune(
-        root,
-        data,
-        epochs=root_epochs,
-        lr=recipe.root_lr,
-        batch_size=recipe.batch_size,
-        weight_decay=recipe.weight_decay,
-        generator=torch.Generator().manual_seed(seed),
-        decay=True,
-    )
-    return Bench(
-        data=data,
-        architecture=architecture,
-        root=root.eval(),
-        batch_size=recipe.batch_size,
-        seed=seed,
-    )
 
 
 def _schedule(
@@ -272,7 +242,7 @@ def _table(rows: pd.DataFrame, variants: Iterable[str]) -> list[str]:
         cells = [f"{name:24}"]
         for rate in RATES:
             mine = _best(rows, name, rate)
-            mean, half = _interval([a - b for a, b in zip(mine, base[rate], strict=True)])
+            mean, half = interval([a - b for a, b in zip(mine, base[rate], strict=True)])
             cells.append(f"{statistics.mean(mine):11.4f}{mean:+12.4f} ± {half:.4f}")
         lines.append(" ".join(cells))
     return lines
@@ -283,15 +253,6 @@ def _best(rows: pd.DataFrame, name: str, rate: float) -> list[float]:
     mine = rows[(rows.variant == name) & (rows.rate == rate)]
     best = mine.groupby("lr").acc.mean().idxmax()
     return list(mine[mine.lr == best].groupby("seed").acc.mean())
-
-
-def _interval(values: list[float]) -> tuple[float, float]:
-    """Mean and half of its 95 % interval."""
-    count = len(values)
-    if count == 1:
-        return values[0], float("nan")
-    spread = statistics.stdev(values) / count**0.5
-    return statistics.mean(values), float(student_t.ppf(0.975, count - 1)) * spread
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""How repeated measurements are summed up: their median and how far they lie apart."""
+"""How repeated measurements are summed up: where they lie and how far they lie apart."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
+
+from scipy.stats import t as student_t
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,3 +50,12 @@ class Spread:
             f"{self.median:.2f} (quartiles {self.lower:.2f} to {self.upper:.2f}, "
             f"all {self.least:.2f} to {self.most:.2f}, n={self.n})"
         )
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half of its 95 % interval (Student's t); of a single value that is not known."""
+    count = len(values)
+    if count == 1:
+        return values[0], float("nan")
+    spread = statistics.stdev(values) / count**0.5
+    return statistics.mean(values), float(student_t.ppf(0.975, count - 1)) * spread

@@ -1,5 +1,6 @@
 """The pruning core: rounds, channel surgery, fine-tuning, stages and their store."""
 
+from pruning.allocation import allocate
 from pruning.checkpoint import Checkpoint, read_checkpoint
 from pruning.errors import (
     CheckpointError,
@@ -14,7 +15,7 @@ from pruning.groups import Architecture, ChannelGroup, transplant
 from pruning.importance import SCORES, Importance, keep_channels, slim
 from pruning.memory import keep_freed_memory
 from pruning.recipe import RECIPE_VERSION, Recipe, RecipeName
-from pruning.rounds import Round, Schedule, width_mult
+from pruning.rounds import Allocation, Round, Schedule, width_mult
 from pruning.runner import RoundRunner
 from pruning.stages import Draft, Origin, Stage
 from pruning.store import StageStore, damage, stage_ids
@@ -32,6 +33,7 @@ from pruning.training import (
 __all__ = [
     "RECIPE_VERSION",
     "SCORES",
+    "Allocation",
     "Architecture",
     "ChannelGroup",
     "Checkpoint",
@@ -55,6 +57,7 @@ __all__ = [
     "StoreError",
     "StudentArchitecture",
     "TransplantError",
+    "allocate",
     "damage",
     "evaluate",
     "fine_tune",

@@ -15,6 +15,7 @@ class ChannelGroup:
     """Channels that live and die together.
 
     Attributes:
+        block: Where, in the architecture's list of channel counts, these channels are counted.
         batch_norm: Name of the batch norm whose scale γ tells the channels' importance.
         ties: (tensor name, axis) of every place in the state dict that holds these channels.
 
@@ -27,6 +28,7 @@ class ChannelGroup:
                 ("cnn.4.1.weight", 0), …, ("cnn.4.3.weight", 1))
     """
 
+    block: int
     batch_norm: str
     ties: tuple[tuple[str, int], ...]
 
@@ -42,8 +44,11 @@ class Architecture(Protocol):
     def channels(self) -> tuple[int, ...]:
         """Channel counts of the root, the network that is pruned."""
 
-    def channels_at(self, width_mult: float) -> tuple[int, ...]:
-        """Channel counts at a width relative to the root's; the least possible ones at 0."""
+    def channels_at(self, width_mult: float, of: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Channel counts at a width relative to those `of` a network, by default the root.
+
+        They are the network's own at 1, nowhere more below, and the least possible ones at 0.
+        """
 
     def build(self, channels: Sequence[int]) -> nn.Module:
         """A freshly initialised network with these channel counts."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.errors import TransplantError
-from pruning.groups import Architecture, batch_norm_scales, transplant
+from pruning.groups import Architecture, ChannelGroup, batch_norm_scales, transplant
 
 Importance: TypeAlias = Literal["gamma", "signed-gamma"]
 """`gamma`: |γ|, as in the Network Slimming paper (arXiv:1708.06519, section 3).
@@ -17,6 +17,13 @@ Importance: TypeAlias = Literal["gamma", "signed-gamma"]
 SCORES: Mapping[Importance, Callable[[Tensor], Tensor]] = MappingProxyType(
     {"gamma": torch.abs, "signed-gamma": torch.clone}
 )
+
+
+def channel_scores(
+    net: nn.Module, groups: Sequence[ChannelGroup], importance: Importance
+) -> list[Tensor]:
+    """For each group the importance of its channels, shape (channels,); higher is more."""
+    return [SCORES[importance](scale) for scale in batch_norm_scales(net, groups)]
 
 
 def keep_channels(scores: Sequence[Tensor], counts: Sequence[int]) -> list[Tensor]:
@@ -68,9 +75,7 @@ def slim(
     Source: Network Slimming, arXiv:1708.06519; notebook, `network_slimming`.
     """
     groups = architecture.groups()
-    scales = batch_norm_scales(net, groups)
-    device = scales[0].device
-    target = architecture.build(channels).to(device)
-    counts = [len(scale) for scale in batch_norm_scales(target, groups)]
-    kept = keep_channels([SCORES[importance](scale) for scale in scales], counts)
+    scores = channel_scores(net, groups, importance)
+    target = architecture.build(channels).to(scores[0].device)
+    kept = keep_channels(scores, [channels[group.block] for group in groups])
     return transplant(net, target, groups, kept).train(net.training)

@@ -3,9 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from pruning.errors import InvalidRoundError
+
+Allocation: TypeAlias = Literal["uniform", "global"]
+"""How the channels that a round keeps are divided among the prunable blocks.
+`uniform`: every block keeps the same share, as in the notebook.
+`global`: the most important channels of all these blocks together are kept, as in the Network
+Slimming paper (arXiv:1708.06519, section 3), but some of each block; see `pruning.allocation`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,9 +23,10 @@ class Round:
         epochs: Fine-tuning epochs, at least 0.
         lr: Learning rate of the fine-tuning, above 0.
         replicate: 0, or another number for another random draw of the same round.
+        allocation: How the channels that are kept are divided among the blocks.
 
     Raises:
-        InvalidRoundError: A number is outside its range, or the round would change nothing.
+        InvalidRoundError: A value is outside its range, or the round would change nothing.
 
     Source: notebook, training loop.
     """
@@ -28,6 +35,7 @@ class Round:
     epochs: int
     lr: float
     replicate: int = 0
+    allocation: Allocation = "uniform"
 
     def __post_init__(self) -> None:
         for name, rule, holds in (
@@ -35,6 +43,7 @@ class Round:
             ("epochs", "a whole number of at least 0", _is_count(self.epochs)),
             ("lr", "a finite number above 0", 0 < self.lr < math.inf),
             ("replicate", "a whole number of at least 0", _is_count(self.replicate)),
+            ("allocation", "uniform or global", self.allocation in get_args(Allocation)),
         ):
             if not holds:
                 raise InvalidRoundError(f"{name} must be {rule}, got {getattr(self, name)!r}")
@@ -44,13 +53,18 @@ class Round:
         object.__setattr__(self, "lr", float(self.lr))
 
     def to_json(self) -> dict[str, Any]:
-        """The round as JSON values; `Round(**record)` reads it back."""
-        return {
+        """The round as JSON values; `Round(**record)` reads it back.
+
+        Stages' ids are made of this, and there were uniform rounds before there was a choice: the
+        allocation is left out of them.
+        """
+        record: dict[str, Any] = {
             "rate": self.rate,
             "epochs": self.epochs,
             "lr": self.lr,
             "replicate": self.replicate,
         }
+        return record if self.allocation == "uniform" else record | {"allocation": self.allocation}
 
 
 Schedule: TypeAlias = tuple[Round, ...]

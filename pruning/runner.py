@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from data import ImageData, Split
+from pruning.allocation import allocate
 from pruning.groups import Architecture
 from pruning.importance import slim
-from pruning.rounds import Round, Schedule, width_mult
+from pruning.rounds import Round, Schedule
 from pruning.stages import Draft, Origin, Stage, stage_seed
 from pruning.training import Metrics, evaluate, fine_tune, recalibrate
 
@@ -56,7 +57,7 @@ class RoundRunner:
             net.load_state_dict(self.checkpoint)
         else:
             self._train(net, stage_id, recipe.root_epochs, recipe.root_lr, on_epoch, decay=True)
-        return self._stage(net, stage_id, None, (), start)
+        return self._stage(net, self.architecture.channels, stage_id, None, (), start)
 
     def child(
         self,
@@ -84,11 +85,11 @@ class RoundRunner:
         schedule = (*parent.schedule, round_)
         wide = self.architecture.build(parent.channels)
         wide.load_state_dict(safetensors.torch.load(weights))
-        channels = self.architecture.channels_at(width_mult(schedule))
-        net = self._placed(slim(wide, self.architecture, channels, self.origin.recipe.importance))
-        decay = self.origin.recipe.decay
-        self._train(net, stage_id, round_.epochs, round_.lr, on_epoch, decay=decay)
-        return self._stage(net, stage_id, parent.id, schedule, start)
+        recipe = self.origin.recipe
+        channels = allocate(wide, self.architecture, parent.channels, schedule, recipe.importance)
+        net = self._placed(slim(wide, self.architecture, channels, recipe.importance))
+        self._train(net, stage_id, round_.epochs, round_.lr, on_epoch, decay=recipe.decay)
+        return self._stage(net, channels, stage_id, parent.id, schedule, start)
 
     def test_accuracy(self, stage: Stage, weights: bytes) -> float:
         """Accuracy of a stage on the test split, in [0, 1]."""
@@ -130,9 +131,14 @@ class RoundRunner:
         return net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _stage(
-        self, net: nn.Module, stage_id: str, parent: str | None, schedule: Schedule, start: float
+        self,
+        net: nn.Module,
+        channels: tuple[int, ...],
+        stage_id: str,
+        parent: str | None,
+        schedule: Schedule,
+        start: float,
     ) -> tuple[Draft, bytes]:
-        channels = self.architecture.channels_at(width_mult(schedule))
         metrics = self._evaluate(net, self.data.validation)
         tensors = {name: tensor.cpu().contiguous() for name, tensor in net.state_dict().items()}
         draft = Draft(

@@ -24,11 +24,11 @@ class StudentArchitecture:
     channels: tuple[int, ...]
     num_classes: int
 
-    def channels_at(self, width_mult: float) -> tuple[int, ...]:
-        """Blocks 3 to 6 at `width_mult` of the root's channels, truncated, at least one."""
+    def channels_at(self, width_mult: float, of: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Blocks 3 to 6 at `width_mult` of their channels, truncated, at least one."""
         return tuple(
             max(1, int(count * width_mult)) if block in _PRUNABLE else count
-            for block, count in enumerate(self.channels)
+            for block, count in enumerate(self.channels if of is None else of)
         )
 
     def build(self, channels: Sequence[int]) -> StudentNet:
@@ -62,6 +62,7 @@ def _outputs_of(block: int) -> ChannelGroup:
     norm = [(f"cnn.{consumer}.1.{tensor}", 0) for tensor in _NORM_TENSORS]
     pointwise_inputs = (f"cnn.{consumer}.3.weight", 1)
     return ChannelGroup(
+        block=block,
         batch_norm=f"cnn.{consumer}.1",
         ties=(*produced, *depthwise, *norm, pointwise_inputs),
     )

@@ -148,6 +148,14 @@ class SearchConfig:
         1e-3,
         3e-3,
     )
+    allocations: Annotated[
+        tuple[Literal["uniform", "global"], ...],
+        _flag(
+            "{uniform,global} ...",
+            "Choices of how a round divides the channels it keeps: uniform, every block keeps the "
+            "same share; global, the most important channels of all blocks together.",
+        ),
+    ] = ("uniform",)
     max_rounds: Annotated[int, _flag("R", "Rounds that a schedule may have.")] = 8
     sampler: Annotated[
         SamplerName,
@@ -201,15 +209,16 @@ class SearchConfig:
             (flag, value, f"from {least} to {most}", value is None or least <= value <= most)
             for flag, value, least, most in counts
         ]
-        choices: list[tuple[str, tuple[float, ...], str, bool]] = [
-            ("rates", self.rates, "in (0, 1]", all(0 < rate <= 1 for rate in self.rates)),
-            ("epochs", self.epochs, "at least 0", all(epochs >= 0 for epochs in self.epochs)),
-            ("lrs", self.lrs, "above 0", all(0 < lr < math.inf for lr in self.lrs)),
+        choices: list[tuple[str, tuple[object, ...], str, bool]] = [
+            ("rates", self.rates, "numbers in (0, 1]", all(0 < rate <= 1 for rate in self.rates)),
+            ("epochs", self.epochs, "numbers of at least 0", all(one >= 0 for one in self.epochs)),
+            ("lrs", self.lrs, "numbers above 0", all(0 < lr < math.inf for lr in self.lrs)),
+            ("allocations", self.allocations, "names", True),
         ]
         for flag, values, rule, holds in choices:
             shown = " ".join(map(str, values)) or "nothing"
             distinct = len(set(values)) == len(values) > 0
-            rules.append((flag, shown, f"one or more distinct numbers {rule}", holds and distinct))
+            rules.append((flag, shown, f"one or more distinct {rule}", holds and distinct))
         hours = self.max_hours
         rules.append(("max-hours", hours, "above 0", hours is None or 0 < hours < math.inf))
         idle = 1 in self.rates and 0 in self.epochs
@@ -284,7 +293,8 @@ class SearchConfig:
         """
         if not isinstance(record, dict):
             raise RefusedError("The configuration in search.json is damaged.")
-        values: dict[str, Any] = {
+        values: dict[str, Any] = {"allocations": ("uniform",)}  # earlier versions knew no other
+        values |= {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in record.items()
         }

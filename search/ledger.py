@@ -170,13 +170,9 @@ def _parameters(
     params: dict[str, Any] = {"rounds": len(schedule)}
     distributions: dict[str, BaseDistribution] = {"rounds": IntDistribution(1, space.max_rounds)}
     for position, round_ in enumerate(schedule, start=1):
-        for name, value, choices in (
-            (f"rate_{position}", round_.rate, space.rates),
-            (f"epochs_{position}", round_.epochs, space.epochs),
-            (f"lr_{position}", round_.lr, space.lrs),
-        ):
-            params[name] = value
-            distributions[name] = CategoricalDistribution(choices)
+        for name, choices in space.choices().items():
+            params[f"{name}_{position}"] = getattr(round_, name)
+            distributions[f"{name}_{position}"] = CategoricalDistribution(choices)
     return params, distributions
 
 
@@ -186,6 +182,7 @@ def _read(row: FrozenTrial) -> Trial:
             rate=row.params[f"rate_{position}"],
             epochs=row.params[f"epochs_{position}"],
             lr=row.params[f"lr_{position}"],
+            allocation=row.params.get(f"allocation_{position}", "uniform"),
         )
         for position in range(1, row.params["rounds"] + 1)
     )

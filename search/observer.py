@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 
-from pruning import Stage, StageStore
+from pruning import Round, Stage, StageStore
 from search.campaign import Campaign
 from search.console import Console, duration
 from search.result_tables import candidates_csv, pareto_csv
@@ -96,13 +96,16 @@ class Observer:
 
 def describe_stage(stage: Stage) -> str:
     """One line on a network that came onto the front."""
-    rounds = " ".join(
-        f"{round_.rate:g}/{round_.epochs}/{round_.lr:g}" for round_ in stage.schedule
-    )
+    rounds = " ".join(map(_shown, stage.schedule))
     return (
         f"front: accuracy {stage.val_accuracy:.4f} with {stage.params:,} parameters"
         f" ({rounds or 'the root'})"
     )
+
+
+def _shown(round_: Round) -> str:
+    numbers = f"{round_.rate:g}/{round_.epochs}/{round_.lr:g}"
+    return numbers if round_.allocation == "uniform" else f"{numbers}/{round_.allocation}"
 
 
 def _doing(activities: dict[int, Activity]) -> Iterable[str]:

@@ -76,7 +76,8 @@ class SamplerStudy:
     def _row(
         self, schedule: Schedule, state: TrialState, values: tuple[float, float] | None
     ) -> FrozenTrial:
-        random = np.random.default_rng(abs(hash(schedule)))  # of numbers: equal in all processes
+        params = self._space.encode(schedule)
+        random = np.random.default_rng(list(params.values()))
         filling = {
             name: int(random.integers(valid.start, valid.stop))
             for name, valid in self._space.sizes().items()
@@ -84,7 +85,7 @@ class SamplerStudy:
         return create_trial(
             state=state,
             values=values,
-            params=filling | self._space.encode(schedule),
+            params=filling | params,
             distributions=self._distributions,
         )
 

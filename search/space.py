@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Self
+from typing import Any, Self
 
-from pruning import Round, Schedule
+from pruning import Allocation, Round, Schedule
 from search.configuration import SearchConfig
 
 
@@ -18,12 +18,14 @@ class SearchSpace:
         epochs: Choices of each round's epochs.
         lrs: Choices of each round's learning rate.
         max_rounds: Rounds a schedule may have.
+        allocations: Choices of each round's allocation.
     """
 
     rates: tuple[float, ...]
     epochs: tuple[int, ...]
     lrs: tuple[float, ...]
     max_rounds: int
+    allocations: tuple[Allocation, ...] = ("uniform",)
 
     @classmethod
     def of(cls, config: SearchConfig) -> Self:
@@ -33,15 +35,24 @@ class SearchSpace:
             epochs=config.epochs,
             lrs=config.lrs,
             max_rounds=config.max_rounds,
+            allocations=config.allocations,
         )
 
     def rounds(self) -> tuple[Round, ...]:
-        """Every distinct round; without epochs the learning rate is the first one's."""
-        return tuple(
-            Round(rate=rate, epochs=epochs, lr=lr)
-            for rate, epochs in product(self.rates, self.epochs)
-            for lr in (self.lrs if epochs else self.lrs[:1])
-        )
+        """Every distinct round; what plays no part in one is the first of its choices."""
+        values = product(self.rates, self.epochs, self.lrs, self.allocations)
+        return tuple(dict.fromkeys(self._round(*chosen) for chosen in values))
+
+    def choices(self) -> dict[str, tuple[Any, ...]]:
+        """Choices of each parameter of a round, by the name of the round's attribute.
+
+        Where all rounds are uniform there is no parameter for it, as there was none in the
+        searches of earlier versions.
+        """
+        numbers = {"rate": self.rates, "epochs": self.epochs, "lr": self.lrs}
+        if self.allocations == ("uniform",):
+            return numbers
+        return numbers | {"allocation": self.allocations}
 
     def sizes(self) -> dict[str, range]:
         """Name and valid indices of every parameter that describes a schedule.
@@ -49,15 +60,10 @@ class SearchSpace:
         The number of parameters is fixed, so that samplers, which model what all rows have in
         common, see each position of a schedule in every row.
         """
-        choices = {
-            "rate": range(len(self.rates)),
-            "epochs": range(len(self.epochs)),
-            "lr": range(len(self.lrs)),
-        }
         return {"rounds": range(1, self.max_rounds + 1)} | {
-            f"{name}_{position}": valid
+            f"{name}_{position}": range(len(choices))
             for position in range(1, self.max_rounds + 1)
-            for name, valid in choices.items()
+            for name, choices in self.choices().items()
         }
 
     def encode(self, schedule: Schedule) -> dict[str, int]:
@@ -68,17 +74,26 @@ class SearchSpace:
         """
         indices = {"rounds": len(schedule)}
         for position, round_ in enumerate(schedule, start=1):
-            indices[f"rate_{position}"] = self.rates.index(round_.rate)
-            indices[f"epochs_{position}"] = self.epochs.index(round_.epochs)
-            indices[f"lr_{position}"] = self.lrs.index(round_.lr)
+            for name, choices in self.choices().items():
+                indices[f"{name}_{position}"] = choices.index(getattr(round_, name))
         return indices
 
     def decode(self, indices: Mapping[str, int]) -> Schedule:
         """The schedule of some parameters; those of positions beyond its end are not read."""
-        rounds: list[Round] = []
-        for position in range(1, indices["rounds"] + 1):
-            epochs = self.epochs[indices[f"epochs_{position}"]]
-            rate = self.rates[indices[f"rate_{position}"]]
-            lr = self.lrs[indices[f"lr_{position}"] if epochs else 0]
-            rounds.append(Round(rate=rate, epochs=epochs, lr=lr))
-        return tuple(rounds)
+        return tuple(
+            self._round(
+                self.rates[indices[f"rate_{position}"]],
+                self.epochs[indices[f"epochs_{position}"]],
+                self.lrs[indices[f"lr_{position}"]],
+                self.allocations[indices.get(f"allocation_{position}", 0)],
+            )
+            for position in range(1, indices["rounds"] + 1)
+        )
+
+    def _round(self, rate: float, epochs: int, lr: float, allocation: Allocation) -> Round:
+        return Round(
+            rate=rate,
+            epochs=epochs,
+            lr=lr if epochs else self.lrs[0],
+            allocation=allocation if rate < 1 else self.allocations[0],
+        )

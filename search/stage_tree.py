@@ -29,9 +29,10 @@ class StageTreeSampler(BaseSampler):
 
     Of all rounds that could be added to the stages nearest to the front, it takes the one with
     the greatest expected gain of hypervolume an epoch. The parameters of a child are known
-    beforehand; its accuracy is a Gaussian variable, the parent's plus a change that a
-    `RoundModel` has learnt from the rounds that were run. Rounds in flight count with the
-    accuracy that is expected of them.
+    beforehand (those of a global round's child are taken to be those of a uniform one's); its
+    accuracy is a Gaussian variable, the parent's plus a change that a `RoundModel` has learnt
+    from the rounds that were run. Rounds in flight count with the accuracy that is expected of
+    them.
 
     Before there is anything to learn from, no round is expected to change the accuracy. That
     makes the harshest and shortest ones the most promising, so a search begins with a chain of
@@ -98,7 +99,7 @@ class StageTreeSampler(BaseSampler):
             some = nearest[first : first + _PARENTS]
             parents = np.repeat(some, len(self._rounds))
             rounds = np.tile(np.arange(len(self._rounds)), len(some))
-            child_x = np.concatenate([self._children_x(schedules[i]) for i in some])
+            child_x = x[parents] + np.concatenate([self._narrowing(schedules[i]) for i in some])
             change, deviation = model.predict(self._features(x[parents], y[parents], rounds))
             gain = expected_gain(front_x, front_y, child_x, y[parents] + change, deviation)
             promise = gain / self._costs[rounds] * self._random.uniform(1 - _TIE, 1, len(gain))
@@ -121,7 +122,8 @@ class StageTreeSampler(BaseSampler):
             if parent is not None and self._tree.index(schedule) is None:
                 features = self._features(x[[parent]], y[[parent]], self._place[schedule[-1]])
                 change, _ = model.predict(features)
-                x = np.append(x, self._tree.x_at(width_mult(schedule)))
+                narrowing = self._narrowing(schedule[:-1])[self._place[schedule[-1]]]
+                x = np.append(x, x[parent] + narrowing)
                 y = np.append(y, y[parent] + change)
         return x, y
 
@@ -129,16 +131,22 @@ class StageTreeSampler(BaseSampler):
         described = np.broadcast_to(self._described[rounds], (len(x), self._described.shape[1]))
         return np.column_stack((x / _UNIT, y / _UNIT, described))
 
-    def _children_x(self, parent: Schedule) -> Array:
-        """Scaled log-parameters of a stage's children by each of the rounds."""
+    def _narrowing(self, parent: Schedule) -> Array:
+        """How each of the rounds changes the scaled log-parameters of a stage."""
         width = width_mult(parent)
-        at = {rate: self._tree.x_at(width * rate) for rate in self._space.rates}
-        return np.array([at[round_.rate] for round_ in self._rounds])
+        now = self._tree.x_at(width)
+        by = {rate: self._tree.x_at(width * rate) - now for rate in self._space.rates}
+        return np.array([by[round_.rate] for round_ in self._rounds])
 
 
 def _describe(rounds: Sequence[Round]) -> Array:
-    """Logarithms of rate, epochs and learning rate, each scaled to the range of its choices."""
-    logs = np.log([(r.rate, r.epochs + _LEAST_COST, r.lr) for r in rounds])
-    span = np.ptp(logs, axis=0)
-    described: Array = (logs - logs.min(axis=0)) / np.where(span > 0, span, 1)
+    """Allocation, and logarithms of rate, epochs and learning rate, over the choices' range."""
+    numbers = np.array(
+        [
+            (r.allocation == "global", *np.log((r.rate, r.epochs + _LEAST_COST, r.lr)))
+            for r in rounds
+        ]
+    )
+    span = np.ptp(numbers, axis=0)
+    described: Array = (numbers - numbers.min(axis=0)) / np.where(span > 0, span, 1)
     return described

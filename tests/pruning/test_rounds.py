@@ -1,9 +1,10 @@
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import pytest
 
 from models import student_channels
-from pruning import InvalidRoundError, Round, StudentArchitecture, width_mult
+from pruning import Allocation, InvalidRoundError, Round, StudentArchitecture, width_mult
 
 NOTEBOOK_ROUND = Round(rate=0.95, epochs=5, lr=1e-3)
 
@@ -23,6 +24,9 @@ NOTEBOOK_ROUND = Round(rate=0.95, epochs=5, lr=1e-3)
         {"lr": float("nan")},
         {"replicate": -1},
         {"rate": 1.0, "epochs": 0},
+        {"allocation": "local"},
+        {"allocation": None},
+        {"allocation": ["uniform"]},
     ],
 )
 def test_numbers_outside_their_range_are_refused(numbers: dict[str, Any]) -> None:
@@ -39,8 +43,18 @@ def test_whole_numbers_make_the_same_round_as_floats() -> None:
     assert Round(rate=1, epochs=1, lr=1).to_json() == Round(rate=1.0, epochs=1, lr=1.0).to_json()
 
 
-def test_json_round_trip() -> None:
-    assert Round(**NOTEBOOK_ROUND.to_json()) == NOTEBOOK_ROUND
+@pytest.mark.parametrize("allocation", get_args(Allocation))
+def test_json_round_trip(allocation: Allocation) -> None:
+    round_ = replace(NOTEBOOK_ROUND, allocation=allocation)
+    assert Round(**round_.to_json()) == round_
+
+
+def test_a_uniform_round_is_written_as_before_there_was_a_choice() -> None:
+    expected = {"rate": 0.95, "epochs": 5, "lr": 0.001, "replicate": 0}
+    assert NOTEBOOK_ROUND.to_json() == expected
+    assert replace(NOTEBOOK_ROUND, allocation="global").to_json() == expected | {
+        "allocation": "global"
+    }
 
 
 def test_channels_follow_the_product_of_rates_not_the_floor_of_a_floor() -> None:

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from models import StudentNet
-from pruning import NonFiniteError, Round, RoundRunner, StageStore, StoreError
+from pruning import NonFiniteError, Round, RoundRunner, StageStore, StoreError, allocate
 
 FIRST = Round(rate=0.5, epochs=1, lr=3e-3)
 SECOND = Round(rate=0.7, epochs=1, lr=1e-3)
@@ -51,6 +51,24 @@ def test_rows_are_true(runner: RoundRunner, folder: Path) -> None:
         assert hits.float().mean().item() == pytest.approx(stage.val_accuracy, abs=1e-6)
         assert sum(p.numel() for p in net.parameters()) == stage.params
         assert sum(t.nbytes for t in tensors.values()) == stage.size_bytes
+
+
+def test_a_global_round_leaves_what_its_parents_weights_say(
+    runner: RoundRunner, folder: Path
+) -> None:
+    """A record, in particular, has the counts of the network that lies beside it."""
+    store = StageStore(folder)
+    schedule = [FIRST, replace(SECOND, allocation="global"), SECOND]
+    weights = run(runner, store, schedule)
+    _, parent, divided, last = store
+    wide = StudentNet(channels=parent.channels, num_classes=10)
+    wide.load_state_dict(safetensors.torch.load(store.weights(parent.id)))
+    expected = allocate(wide, runner.architecture, parent.channels, divided.schedule)
+    assert divided.channels == expected != runner.architecture.channels_at(0.5 * 0.7)
+    assert last.channels[3:7] == tuple(int(count * 0.7) for count in divided.channels[3:7])
+    StudentNet(channels=last.channels, num_classes=10).load_state_dict(
+        safetensors.torch.load(weights)
+    )
 
 
 def test_sharing_changes_nothing_but_the_cost(runner: RoundRunner, tmp_path: Path) -> None:

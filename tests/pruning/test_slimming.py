@@ -9,30 +9,14 @@ from torch import Tensor, nn
 from models import StudentNet
 from pruning import (
     Importance,
-    StudentArchitecture,
     TransplantError,
     keep_channels,
     slim,
     transplant,
 )
+from tests.pruning.networks import architecture_of, random_net
 
 WIDTHS = st.lists(st.integers(1, 9), min_size=8, max_size=8)
-
-
-def random_net(channels: list[int] | tuple[int, ...], seed: int) -> StudentNet:
-    """A net whose every tensor, running statistics included, is random; γ has both signs."""
-    generator = torch.Generator().manual_seed(seed)
-    net = StudentNet(channels=channels, num_classes=5)
-    for name, tensor in net.state_dict().items():
-        if name.endswith("running_var"):
-            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
-        elif tensor.is_floating_point():
-            tensor.copy_(torch.randn(tensor.shape, generator=generator))
-    return net.eval()
-
-
-def architecture_of(net: StudentNet) -> StudentArchitecture:
-    return StudentArchitecture(channels=net.channels, num_classes=net.num_classes)
 
 
 def narrower(channels: list[int], data: st.DataObject) -> list[int]:

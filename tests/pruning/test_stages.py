@@ -55,8 +55,11 @@ def test_everything_that_shapes_the_weights_is_in_the_id(change: dict[str, Any])
     assert other.stage_id("p", ROUND) != ORIGIN.stage_id("p", ROUND)
 
 
-@pytest.mark.parametrize("change", [{"rate": 0.6}, {"epochs": 3}, {"lr": 2e-3}, {"replicate": 1}])
-def test_every_number_of_the_round_is_in_the_id(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{"rate": 0.6}, {"epochs": 3}, {"lr": 2e-3}, {"replicate": 1}, {"allocation": "global"}],
+)
+def test_everything_in_the_round_is_in_the_id(change: dict[str, Any]) -> None:
     assert ORIGIN.stage_id("p", replace(ROUND, **change)) != ORIGIN.stage_id("p", ROUND)
 
 
@@ -86,6 +89,7 @@ def test_json_round_trip() -> None:
         {"format": None},
         {"schedule": [{"rate": 2.0, "epochs": 1, "lr": 0.1, "replicate": 0}]},
         {"schedule": [{"speed": 2.0}]},
+        {"schedule": [{"rate": 0.5, "epochs": 1, "lr": 0.1, "allocation": "local"}]},
         {"channels": None},
         {"surplus": 1},
         {"params": "10"},

@@ -128,8 +128,9 @@ def test_an_interrupted_search_is_finished_with_exactly_n_trials(
     command: Command, sampler: str
 ) -> None:
     process = command.start(
-        *SMALL, "--trials", "4", "--max-rounds", "2", "--sampler", sampler, "--out", "out"
-    )
+        *SMALL, "--trials", "4", "--max-rounds", "2", "--sampler", sampler,
+        "--allocations", "uniform", "global", "--out", "out",
+    )  # fmt: skip
     wait_for_output(process, "front:")
     os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the whole group
     output, errors = process.communicate(timeout=30)

@@ -30,6 +30,8 @@ from search.errors import RefusedError
         ({"rates": (1.1,)}, "--rates"),
         ({"rates": (float("nan"),)}, "--rates"),
         ({"epochs": (-1,)}, "--epochs"),
+        ({"allocations": ()}, "--allocations"),
+        ({"allocations": ("global", "global")}, "--allocations"),
         ({"lrs": (0.0,)}, "--lrs"),
         ({"lrs": (float("inf"),)}, "--lrs"),
         ({"rates": (0.5, 1.0), "epochs": (0, 1)}, "--epochs"),
@@ -56,12 +58,19 @@ def test_json_round_trip() -> None:
         {"sampler": "grid"},
         {"data": 3},
         {"early_stop": "yes"},
+        {"allocations": ["local"]},
         {"surplus": 1},
     ],
 )
 def test_a_damaged_record_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(RefusedError, match="damaged"):
         SearchConfig.from_json(SearchConfig().to_json() | change)
+
+
+def test_searches_of_earlier_versions_are_uniform() -> None:
+    record = SearchConfig(trials=3).to_json()
+    del record["allocations"]
+    assert SearchConfig.from_json(record) == SearchConfig(trials=3)
 
 
 @pytest.mark.parametrize("record", [None, [], "config", {}])
@@ -117,6 +126,10 @@ def test_what_may_change_on_resume(change: dict[str, Any]) -> None:
         ({"epochs": (1,)}, "--epochs"),
         ({"lrs": (1.0,)}, "--lrs"),
         ({"max_rounds": 3}, "--max-rounds"),
+        (
+            {"allocations": ("uniform", "global")},
+            "with --allocations uniform, not with --allocations uniform global",
+        ),
         ({"early_stop": False}, "with --early-stop, not with --no-early-stop"),
         ({"checkpoint": Path("other.bin")}, "without --checkpoint, not with"),
         ({"sampler": "tpe"}, "with --sampler stage-tree, not with --sampler tpe"),

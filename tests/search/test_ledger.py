@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from pruning import Round, StageStore
+from pruning import Allocation, Round, StageStore
 from search.errors import LedgerError
 from search.ledger import REASON, ROUNDS_REACHED, Ledger
 from tests.search.landscape import SPACE, grow, rounds
@@ -71,6 +72,18 @@ def test_any_optuna_tool_reads_it(path: Path) -> None:
         optuna.study.StudyDirection.MINIMIZE,
     ]
     assert study.metric_names == ["val_accuracy", "params"]
+
+
+@pytest.mark.parametrize("allocations", [("uniform", "global"), ("global",)])
+def test_allocations_are_kept_where_there_is_another_than_uniform(
+    path: Path, allocations: tuple[Allocation, ...]
+) -> None:
+    space = replace(SPACE, allocations=allocations)
+    schedule = tuple(replace(round_, allocation=allocations[-1]) for round_ in SCHEDULE)
+    Ledger(path, space).add(schedule)
+    assert [trial.schedule for trial in Ledger(path, space)] == [schedule]
+    (row,) = optuna.load_study(study_name=None, storage=f"sqlite:///{path}").trials
+    assert row.params["allocation_1"] == row.params["allocation_2"] == "global"
 
 
 def test_telling_twice_changes_nothing(path: Path) -> None:

@@ -1,3 +1,11 @@
+import ast
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
 import optuna
 import pytest
 from optuna.samplers import BaseSampler
@@ -6,6 +14,7 @@ from optuna.trial import TrialState
 from pruning import Schedule, StageStore
 from search.configuration import SamplerName
 from search.samplers import sampler_maker
+from search.space import SearchSpace
 from search.steady_nsga2 import SteadyNSGAIISampler
 from tests.search.landscape import (
     ARCHITECTURE,
@@ -18,8 +27,10 @@ from tests.search.landscape import (
 )
 
 
-def sampler(name: SamplerName, *, seed: int = 0, draw: int = 0) -> BaseSampler:
-    return sampler_maker(name, SPACE, SCALE, ARCHITECTURE, seed=seed)(draw)
+def sampler(
+    name: SamplerName, *, space: SearchSpace = SPACE, seed: int = 0, draw: int = 0
+) -> BaseSampler:
+    return sampler_maker(name, space, SCALE, ARCHITECTURE, seed=seed)(draw)
 
 
 def test_every_stage_is_a_row_that_samplers_see(store: StageStore) -> None:
@@ -35,9 +46,37 @@ def test_every_stage_is_a_row_that_samplers_see(store: StageStore) -> None:
     assert common.keys() == SPACE.sizes().keys()
 
 
-def test_a_rebuilt_study_has_the_same_rows() -> None:
-    rows = [study_of(stage_of(rounds(0.5)))._study.trials[0].params for _ in range(2)]
-    assert rows[0] == rows[1]
+ROWS = """
+from tests.search.test_samplers import DIVIDED, GLOBAL, stage_of, study_of
+print(study_of(stage_of(GLOBAL), space=DIVIDED)._study.trials[0].params)
+"""
+DIVIDED = replace(SPACE, allocations=("uniform", "global"))
+GLOBAL = tuple(replace(round_, allocation="global") for round_ in rounds(0.5))
+
+
+def test_a_study_that_another_process_rebuilds_has_the_same_rows() -> None:
+    """Python hashes an allocation's name differently in each."""
+    done = subprocess.run(
+        [sys.executable, "-c", ROWS],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = study_of(stage_of(GLOBAL), space=DIVIDED)._study.trials[0].params
+    assert ast.literal_eval(done.stdout) == here
+
+
+@pytest.mark.parametrize("name", get_args(SamplerName))
+def test_both_allocations_are_proposed(name: SamplerName) -> None:
+    study = study_of(stage_of((), 0.9), stage_of(GLOBAL), space=DIVIDED)
+    asked = {
+        round_.allocation
+        for draw in range(20)
+        for round_ in study.propose(sampler(name, space=DIVIDED, draw=draw))[1]
+    }
+    assert asked == {"uniform", "global"}
 
 
 def test_a_proposal_repels_until_it_is_settled() -> None:
@@ -48,7 +87,7 @@ def test_a_proposal_repels_until_it_is_settled() -> None:
     assert study._study.trials[row].state is TrialState.FAIL
 
 
-@pytest.mark.parametrize("name", ["stage-tree", "tpe", "nsga2", "gp", "random"])
+@pytest.mark.parametrize("name", get_args(SamplerName))
 def test_proposals_depend_on_seed_and_number_alone(name: SamplerName) -> None:
     def draw(seed: int, number: int) -> Schedule:
         study = study_of(*(stage_of(rounds(*[0.5] * length)) for length in range(4)))

@@ -1,0 +1,49 @@
+"""A trained root with what it takes to prune it."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import nn
+
+from data import ImageData
+from models import student_channels
+from pruning import Recipe, StudentArchitecture, fine_tune
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """A seed's root, and what it takes to prune it."""
+
+    data: ImageData
+    architecture: StudentArchitecture
+    root: nn.Module
+    batch_size: int
+    seed: int
+
+    @classmethod
+    def trained(cls, data: ImageData, *, root_epochs: int, seed: int) -> Self:
+        """A root that is trained as the recipe says."""
+        recipe = Recipe()
+        architecture = StudentArchitecture(
+            channels=student_channels(), num_classes=len(data.classes)
+        )
+        torch.manual_seed(seed)
+        root = architecture.build(architecture.channels).to(memory_format=torch.channels_last)
+        fine_tune(
+            root,
+            data,
+            epochs=root_epochs,
+            lr=recipe.root_lr,
+            batch_size=recipe.batch_size,
+            weight_decay=recipe.weight_decay,
+            generator=torch.Generator().manual_seed(seed),
+            decay=True,
+        )
+        return cls(
+            data=data,
+            architecture=architecture,
+            root=root.eval(),
+            batch_size=recipe.batch_size,
+            seed=seed,
+        )
