@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pruning import Round, Schedule, Stage, StageStore
 from search.early_stop import far_behind
 from search.errors import DIVERGED, ExhaustedError
+from search.flatness import is_flat
 from search.front import Scale, on_front
 from search.ledger import Ledger, Trial
 from search.sampler_study import NewSampler, SamplerStudy
@@ -48,6 +49,7 @@ class Campaign:
         trials: How many trials the ledger shall have in the end.
         max_epochs: Fine-tuning epochs that may be executed over all runs; None is no limit.
         early_stop: Whether trials end when a stage has fallen far behind.
+        stop_when_flat: Whether the search ends when it has stopped to gain; see `is_flat`.
         ahead: How many trials may be in flight at most. Few, so that every proposal is made
             with as much evidence as there can be.
     """
@@ -64,6 +66,7 @@ class Campaign:
         ahead: int,
         max_epochs: int | None = None,
         early_stop: bool = True,
+        stop_when_flat: bool = False,
     ) -> None:
         self._ledger = ledger
         self._store = store
@@ -73,6 +76,8 @@ class Campaign:
         self._ahead = ahead
         self._max_epochs = max_epochs
         self._early_stop = early_stop
+        self._stop_when_flat = stop_when_flat
+        self._judged = 0  # stages, when flatness was last looked at
         self._least_epochs = min(space.epochs)
         self._repeats = 0
         self._study = SamplerStudy(space)
@@ -109,6 +114,7 @@ class Campaign:
     def next_trial(self) -> Trial | None:
         """A trial to run, or None while enough are in flight or none is left."""
         self._check_epochs()
+        self._check_flatness()
         if self.finished or len(self._in_flight) >= self._ahead:
             return None
         trial = self._adopted.pop(0) if self._adopted else self._propose()
@@ -210,6 +216,22 @@ class Campaign:
             return
         if self._store.executed_epochs + self._least_epochs > self._max_epochs:
             self.close(f"the {self._max_epochs} epochs of --max-epochs are spent")
+
+    def _check_flatness(self) -> None:
+        if not self._stop_when_flat or len(self._store) == self._judged:
+            return
+        stages = list(self._store)
+        self._judged = len(stages)
+        if is_flat(
+            [stage.executed_epochs for stage in stages],
+            [stage.params for stage in stages],
+            [stage.val_accuracy for stage in stages],
+            self._scale,
+        ):
+            self.close(
+                "the last half of its epochs added less than 1 % of the hypervolume; "
+                "--resume with --no-stop-when-flat goes on"
+            )
 
     def _propose(self) -> Trial | None:
         if self._exhausted or self.ended_by is not None:

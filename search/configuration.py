@@ -22,9 +22,11 @@ _CHANGEABLE = frozenset(
         "trials",
         "max_epochs",
         "max_hours",
+        "stop_when_flat",
         "address",
     )
 )
+_BEFORE = {"allocations": ("uniform",), "stop_when_flat": False}  # these were choices
 _EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS
 _NAMED_SETS = ("digits", "fashion-mnist")
 
@@ -123,6 +125,13 @@ class SearchConfig:
         float | None,
         _flag("H", "Hours over all runs, after which no round is started.", default="no limit"),
     ] = None
+    stop_when_flat: Annotated[
+        bool,
+        arg(
+            help="End the search when the last half of its epochs, of at least 100 in all, added "
+            "less than 1 percent of the hypervolume."
+        ),
+    ] = False
     early_stop: Annotated[
         bool,
         arg(
@@ -293,8 +302,7 @@ class SearchConfig:
         """
         if not isinstance(record, dict):
             raise RefusedError("The configuration in search.json is damaged.")
-        values: dict[str, Any] = {"allocations": ("uniform",)}  # earlier versions knew no other
-        values |= {
+        values: dict[str, Any] = _BEFORE | {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in record.items()
         }

@@ -63,6 +63,7 @@ class Search:
             ahead=ahead,
             max_epochs=self.config.max_epochs,
             early_stop=self.config.early_stop,
+            stop_when_flat=self.config.stop_when_flat,
         )
 
 

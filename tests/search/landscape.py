@@ -84,6 +84,7 @@ def make_campaign(
     space: SearchSpace = SPACE,
     max_epochs: int | None = None,
     early_stop: bool = True,
+    stop_when_flat: bool = False,
 ) -> Campaign:
     return Campaign(
         ledger=ledger,
@@ -95,6 +96,7 @@ def make_campaign(
         ahead=ahead,
         max_epochs=max_epochs,
         early_stop=early_stop,
+        stop_when_flat=stop_when_flat,
     )
 
 

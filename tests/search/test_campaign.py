@@ -183,6 +183,21 @@ def test_the_epochs_of_the_budget_are_not_passed(store: StageStore, ledger: Ledg
     assert longer.next_trial() is not None
 
 
+def test_a_flat_search_ends_and_goes_on_when_it_is_told_to(
+    store: StageStore, ledger: Ledger
+) -> None:
+    """In this landscape nothing is left to find long before 1000 trials."""
+    campaign = make_campaign(store, ledger, trials=1000, stop_when_flat=True)
+    run_all(campaign, store)
+    assert campaign.finished
+    assert campaign.ended_by is not None
+    assert "--no-stop-when-flat" in campaign.ended_by
+    assert 100 <= store.executed_epochs < 400
+    assert all(trial.state is TrialState.COMPLETE for trial in ledger)
+    assert make_campaign(store, ledger, trials=1000, stop_when_flat=True).next_trial() is None
+    assert make_campaign(store, ledger, trials=1000).next_trial() is not None
+
+
 def test_a_closed_campaign_lets_trials_end_after_their_round(
     store: StageStore, ledger: Ledger
 ) -> None:

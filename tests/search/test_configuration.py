@@ -67,9 +67,10 @@ def test_a_damaged_record_is_refused(change: dict[str, Any]) -> None:
         SearchConfig.from_json(SearchConfig().to_json() | change)
 
 
-def test_searches_of_earlier_versions_are_uniform() -> None:
+@pytest.mark.parametrize("flag", ["allocations", "stop_when_flat"])
+def test_searches_from_before_a_flag_have_its_default(flag: str) -> None:
     record = SearchConfig(trials=3).to_json()
-    del record["allocations"]
+    del record[flag]
     assert SearchConfig.from_json(record) == SearchConfig(trials=3)
 
 
@@ -105,6 +106,7 @@ def test_the_default_folder_is_named_for_the_data() -> None:
     [
         {"trials": 7},
         {"max_epochs": 7},
+        {"stop_when_flat": True},
         {"max_hours": 0.5},
         {"gpus": 0},
         {"workers": 3},
