@@ -57,6 +57,7 @@ def expected_gain(
     new_x: NDArray[np.float64],
     mean: NDArray[np.float64],
     deviation: NDArray[np.float64],
+    until: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Hypervolume that each of some new points is expected to add, if it alone is added.
 
@@ -70,6 +71,7 @@ def expected_gain(
         new_x: Scaled log-parameters of the new points (m,).
         mean: Of their scaled accuracies (m,).
         deviation: Standard deviations of these (m,), above 0.
+        until: Abscissas beyond which a point's gain does not count (m,); by default 1.
 
     Returns:
         Expected gains (m,), at least 0.
@@ -80,7 +82,9 @@ def expected_gain(
     starts = np.unique(np.concatenate(([0.0], np.clip(x, 0, 1))))
     ends = np.append(starts[1:], 1.0)
     step = heights(np.clip(x, 0, 1), y, starts)
-    widths = np.maximum(ends - np.maximum(starts, np.clip(new_x, 0, 1)[:, None]), 0)
+    first = np.maximum(starts, np.clip(new_x, 0, 1)[:, None])
+    last = ends if until is None else np.minimum(ends, until[:, None])
+    widths = np.maximum(last - first, 0)
     excess = (mean[:, None] - step) / deviation[:, None]
     density = np.exp(-0.5 * excess**2) / math.sqrt(2 * math.pi)
     gains: NDArray[np.float64] = deviation * (widths * (excess * ndtr(excess) + density)).sum(1)

@@ -1,7 +1,8 @@
 """The stage-tree sampler: add to a known network the round that promises the most an epoch."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -18,21 +19,50 @@ from search.sampler_study import distributions
 from search.space import SearchSpace
 
 _PARENTS = 50  # that are looked at for one proposal
-_OBSERVATIONS = 300  # that the model learns from
+_AHEAD = 50  # children whose own children are looked at, too
+_OBSERVATIONS = 200  # that the model learns from
 _LEAST_COST = 0.5  # of a round, in epochs: one without epochs is evaluated too
 _TIE = 1e-6  # rounds whose promises differ by less than this share promise the same
 _UNIT = 0.3  # length scale of a parent's scaled accuracy and log-parameters
 
 
+@dataclass(frozen=True, slots=True)
+class _Networks:
+    """Networks that are known, or expected.
+
+    Attributes:
+        schedules: What leads to them.
+        x: Scaled log-parameters (n,).
+        y: Scaled accuracies (n,).
+        deviation: Standard deviations of these (n,).
+    """
+
+    schedules: list[Schedule]
+    x: Array
+    y: Array
+    deviation: Array
+
+    def __getitem__(self, places: list[int]) -> Self:
+        return type(self)(
+            [self.schedules[i] for i in places],
+            self.x[places],
+            self.y[places],
+            self.deviation[places],
+        )
+
+
 class StageTreeSampler(BaseSampler):
     """Proposes a known schedule and one round more, so that a trial costs a single round.
 
-    Of all rounds that could be added to the stages nearest to the front, it takes the one with
-    the greatest expected gain of hypervolume an epoch. The parameters of a child are known
-    beforehand (those of a global round's child are taken to be those of a uniform one's); its
-    accuracy is a Gaussian variable, the parent's plus a change that a `RoundModel` has learnt
-    from the rounds that were run. Rounds in flight count with the accuracy that is expected of
-    them.
+    Of all rounds that could be added to the stages nearest to the front, it takes the most
+    promising one. A round promises the hypervolume an epoch that is expected to be gained by it
+    alone or, if that is more, by it and the best round after it: training that does not pay where
+    it is done may pay in what is pruned from there.
+
+    The parameters of a child are known beforehand (those of a global round's child are taken to be
+    those of a uniform one's); its accuracy is a Gaussian variable, the parent's plus a change that
+    a `RoundModel` has learnt from the rounds that were run. Rounds in flight count with the
+    accuracy that is expected of them.
 
     Before there is anything to learn from, no round is expected to change the accuracy. That
     makes the harshest and shortest ones the most promising, so a search begins with a chain of
@@ -68,10 +98,8 @@ class StageTreeSampler(BaseSampler):
             ExhaustedError: Every schedule that extends a known stage was tried or is running.
         """
         self._tree.update(study)
-        for proposal in self._by_promise():
-            if proposal not in self._tree.asked:
-                return dict.fromkeys(search_space, 0) | self._space.encode(proposal)
-        raise ExhaustedError("every schedule of the search space was tried")
+        proposal = self._most_promising()
+        return dict.fromkeys(search_space, 0) | self._space.encode(proposal)
 
     def sample_independent(
         self,
@@ -83,28 +111,58 @@ class StageTreeSampler(BaseSampler):
         """Never reached, since all parameters are sampled together."""
         raise NotImplementedError(param_name)
 
-    def _by_promise(self) -> Iterator[Schedule]:
-        """Schedules of one round more than a stage has, the most promising first."""
+    def _most_promising(self) -> Schedule:
         tree = self._tree
         schedules, x, y = tree.schedules or [()], tree.x, tree.y
         if not tree.schedules:
             x, y = np.ones(1), np.ones(1)  # the root is being trained
         behind = heights(x, y, x) - y
         model = self._learnt(x, y, behind)
-        front_x, front_y = self._with_pending(model, x, y)
-        nearest = [
-            int(i) for i in np.lexsort((x, behind)) if len(schedules[i]) < self._space.max_rounds
-        ]
+        front = self._with_pending(model, x, y)
+        stages = _Networks(schedules, x, y, np.zeros(len(x)))
+        nearest = [i for i in np.lexsort((x, behind)) if self._may_grow(schedules[i])]
         for first in range(0, len(nearest), _PARENTS):
-            some = nearest[first : first + _PARENTS]
-            parents = np.repeat(some, len(self._rounds))
-            rounds = np.tile(np.arange(len(self._rounds)), len(some))
-            child_x = x[parents] + np.concatenate([self._narrowing(schedules[i]) for i in some])
-            change, deviation = model.predict(self._features(x[parents], y[parents], rounds))
-            gain = expected_gain(front_x, front_y, child_x, y[parents] + change, deviation)
-            promise = gain / self._costs[rounds] * self._random.uniform(1 - _TIE, 1, len(gain))
-            for choice in np.argsort(-promise):
-                yield (*schedules[parents[choice]], self._rounds[rounds[choice]])
+            grown = self._children(model, stages[nearest[first : first + _PARENTS]])
+            fresh = [i for i, one in enumerate(grown.schedules) if one not in tree.asked]
+            if fresh:
+                costs = self._costs[np.array(fresh) % len(self._rounds)]
+                promise = self._promise(model, front, grown[fresh], costs)
+                return grown.schedules[fresh[promise.argmax()]]
+        raise ExhaustedError("every schedule of the search space was tried")
+
+    def _promise(
+        self, model: RoundModel, front: tuple[Array, Array], grown: _Networks, costs: Array
+    ) -> Array:
+        """Expected gain of hypervolume an epoch of children that cost some epochs."""
+        gain = expected_gain(*front, grown.x, grown.y, grown.deviation)
+        promise = gain / costs
+        best = [i for i in np.argsort(-promise)[:_AHEAD] if self._may_grow(grown.schedules[i])]
+        if best:
+            next_ = self._children(model, grown[best])
+            until = np.repeat(grown.x[best], len(self._rounds))
+            more = expected_gain(*front, next_.x, next_.y, next_.deviation, until)
+            both = gain[best][:, None] + more.reshape(len(best), -1)
+            both /= costs[best][:, None] + self._costs
+            promise[best] = np.maximum(promise[best], both.max(axis=1))
+        untied: Array = promise * self._random.uniform(1 - _TIE, 1, len(promise))
+        return untied
+
+    def _children(self, model: RoundModel, parents: _Networks) -> _Networks:
+        """What each of the rounds is expected to make of each of some networks, in that order."""
+        count = len(self._rounds)
+        x, y = np.repeat(parents.x, count), np.repeat(parents.y, count)
+        change, deviation = model.predict(
+            self._features(x, y, np.tile(np.arange(count), len(parents.x)))
+        )
+        return _Networks(
+            [(*parent, round_) for parent in parents.schedules for round_ in self._rounds],
+            x + np.concatenate([self._narrowing(parent) for parent in parents.schedules]),
+            y + change,
+            np.hypot(deviation, np.repeat(parents.deviation, count)),
+        )
+
+    def _may_grow(self, schedule: Schedule) -> bool:
+        return len(schedule) < self._space.max_rounds
 
     def _learnt(self, x: Array, y: Array, behind: Array) -> RoundModel:
         """The model of the rounds that were run on the stages nearest to the front."""

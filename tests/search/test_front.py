@@ -133,3 +133,11 @@ def test_an_uncertain_gain_is_the_mean_over_its_outcomes() -> None:
         )
         error = outcomes.std() / math.sqrt(len(drawn))
         assert abs(gain - outcomes.mean()) < 4 * error
+
+
+def test_a_gain_counts_only_so_far() -> None:
+    x, y = np.array([0.2, 0.5]), np.array([0.3, 0.6])
+    new_x, mean, deviation = np.array([0.1]), np.array([0.7]), np.array([1e-9])
+    gain = expected_gain(x, y, new_x, mean, deviation, np.array([0.4]))
+    assert gain == pytest.approx(0.1 * 0.7 + 0.2 * 0.4)
+    assert expected_gain(x, y, new_x, mean, deviation, np.array([0.05])) == 0
