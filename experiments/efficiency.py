@@ -18,7 +18,7 @@ with Optuna and no stage store costs: the last round of each trial is the result
 pays for all its rounds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -45,7 +45,8 @@ from pruning import (
     keep_freed_memory,
 )
 from search.configuration import SamplerName, SearchConfig
-from search.front import Scale, on_front
+from search.front import Scale
+from search.opening import scale_of
 from search.sampler_study import NewSampler
 from search.samplers import sampler_maker
 from search.space import SearchSpace
@@ -155,15 +156,11 @@ def _run_seed(seed: int, asked: Efficiency) -> list[dict[str, object]]:
     runner = _runner(data, architecture, seed, asked.root_epochs)
     folder = asked.stages / runner.origin.stage_id(None, None)
     rounds = Rounds(runner, StageStore(folder))
-    scale = Scale(
-        least_params=architecture.params(architecture.channels_at(0)),
-        root_params=architecture.params(architecture.channels),
-        chance=1 / len(data.classes),
-    )
+    scale = scale_of(architecture)
     rows: list[dict[str, object]] = []
     for name in asked.arms:
         curve = _run_arm(ARMS[name], rounds, scale, architecture, seed, asked)
-        made = list(_rows(curve, rounds, scale))
+        made = list(curve.rows(scale, rounds.test_accuracy))
         rows += [{"arm": name, "seed": seed, **row} for row in made]
         print(f"seed {seed}, {name}: {made[-1]}", flush=True)
     return rows
@@ -202,30 +199,6 @@ def _run_arm(
         budget=asked.budget,
         workers=asked.workers,
     )
-
-
-def _rows(curve: Curve, rounds: Rounds, scale: Scale) -> Iterator[dict[str, object]]:
-    """Hypervolume after each candidate; with the last one, the test-set hypervolume too."""
-    params, accuracy = _points(curve)
-    for end, epochs in enumerate(curve.epochs, 1):
-        row: dict[str, object] = {
-            "epochs": epochs,
-            "hypervolume": scale.hypervolume(params[:end], accuracy[:end]),
-        }
-        if end == len(params):
-            front = [
-                stage
-                for stage, member in zip(curve.stages, on_front(params, accuracy), strict=True)
-                if member
-            ]
-            row["test_hypervolume"] = scale.hypervolume(
-                [stage.params for stage in front], [rounds.test_accuracy(stage) for stage in front]
-            )
-        yield row
-
-
-def _points(curve: Curve) -> tuple[list[int], list[float]]:
-    return [stage.params for stage in curve.stages], [s.val_accuracy for s in curve.stages]
 
 
 if __name__ == "__main__":

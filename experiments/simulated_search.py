@@ -7,7 +7,7 @@ store that many runs share; a round that was found is charged like one that was 
 
 import heapq
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from pruning import Draft, NonFiniteError, Round, RoundRunner, Schedule, Stage, StageStore
 from search.early_stop import far_behind
 from search.errors import ExhaustedError
-from search.front import Scale
+from search.front import Scale, on_front
 from search.sampler_study import NewSampler, SamplerStudy
 from search.space import SearchSpace
 
@@ -94,6 +94,33 @@ class Curve:
 
     epochs: list[int] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
+
+    def rows(
+        self, scale: Scale, test_accuracy: Callable[[Stage], float]
+    ) -> Iterator[dict[str, float]]:
+        """Hypervolume after each candidate; with the last one, the front's on test images too.
+
+        Args:
+            scale: Of the hypervolume.
+            test_accuracy: Of a candidate; asked of those on the front.
+        """
+        params = [stage.params for stage in self.stages]
+        accuracy = [stage.val_accuracy for stage in self.stages]
+        for end, epochs in enumerate(self.epochs, 1):
+            row = {
+                "epochs": epochs,
+                "hypervolume": scale.hypervolume(params[:end], accuracy[:end]),
+            }
+            if end == len(params):
+                members = [
+                    stage
+                    for stage, member in zip(self.stages, on_front(params, accuracy), strict=True)
+                    if member
+                ]
+                row["test_hypervolume"] = scale.hypervolume(
+                    [stage.params for stage in members], [test_accuracy(one) for one in members]
+                )
+            yield row
 
 
 def simulate(

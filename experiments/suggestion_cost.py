@@ -23,7 +23,7 @@ from spread import Spread
 from models import student_channels
 from pruning import Draft, Schedule, Stage, StudentArchitecture, width_mult
 from search.configuration import SamplerName, SearchConfig
-from search.front import Scale
+from search.opening import scale_of
 from search.sampler_study import SamplerStudy
 from search.samplers import sampler_maker
 from search.space import SearchSpace
@@ -60,11 +60,7 @@ def main() -> None:
 
 def _seconds(asked: Cost, stages: int) -> tuple[float, list[float]]:
     architecture = StudentArchitecture(channels=student_channels(), num_classes=10)
-    scale = Scale(
-        least_params=architecture.params(architecture.channels_at(0)),
-        root_params=architecture.params(architecture.channels),
-        chance=0.1,
-    )
+    scale = scale_of(architecture)
     space = SearchSpace.of(SearchConfig(max_rounds=12))
     random = np.random.default_rng(0)
     study = SamplerStudy(space)

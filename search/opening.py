@@ -193,13 +193,14 @@ def open_search(
             origin=origin,
             checkpoint=root.tensors,
         ),
-        scale=_scale(root.architecture),
+        scale=scale_of(root.architecture),
         ledger=ledger,
         store=store,
     )
 
 
-def _scale(architecture: StudentArchitecture) -> Scale:
+def scale_of(architecture: StudentArchitecture) -> Scale:
+    """The axes of the trade-off between what can be pruned from a root."""
     return Scale(
         least_params=architecture.params(architecture.channels_at(0)),
         root_params=architecture.params(architecture.channels),

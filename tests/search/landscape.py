@@ -6,19 +6,15 @@ from models import student_channels
 from pruning import Draft, Round, Schedule, Stage, StageStore, StudentArchitecture, width_mult
 from search.campaign import Campaign
 from search.configuration import SamplerName
-from search.front import Scale
 from search.ledger import Ledger, Trial
+from search.opening import scale_of
 from search.sampler_study import SamplerStudy
 from search.samplers import sampler_maker
 from search.space import SearchSpace
 
 ARCHITECTURE = StudentArchitecture(channels=student_channels(), num_classes=10)
 SPACE = SearchSpace(rates=(0.5, 0.7, 0.9), epochs=(1, 2), lrs=(1e-3, 3e-3), max_rounds=4)
-SCALE = Scale(
-    least_params=ARCHITECTURE.params(ARCHITECTURE.channels_at(0)),
-    root_params=ARCHITECTURE.params(ARCHITECTURE.channels),
-    chance=0.1,
-)
+SCALE = scale_of(ARCHITECTURE)
 
 
 def draft(schedule: Schedule, accuracy: float | None = None) -> Draft:
