@@ -98,7 +98,7 @@ class Curve:
     def rows(
         self, scale: Scale, test_accuracy: Callable[[Stage], float]
     ) -> Iterator[dict[str, float]]:
-        """Hypervolume after each candidate; with the last one, the front's on test images too.
+        """Each candidate, and the hypervolume with it; at the last, the front's on test images.
 
         Args:
             scale: Of the hypervolume.
@@ -109,6 +109,8 @@ class Curve:
         for end, epochs in enumerate(self.epochs, 1):
             row = {
                 "epochs": epochs,
+                "params": params[end - 1],
+                "val_accuracy": accuracy[end - 1],
                 "hypervolume": scale.hypervolume(params[:end], accuracy[:end]),
             }
             if end == len(params):
