@@ -48,15 +48,16 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
     folder = ResultsFolder(config.folder)
     resume = config.resume is not None
     folder.check(resume=resume)
-    source, data = open_images(config, console)
-    root = find_root(config, folder, data)
-    with worker_pool(config) as pool, folder.locked(resume=resume):
-        search = open_search(config, folder, source, data, root, pool)
-        for reason in search.store.set_aside.values():
-            console.line(f"Set aside, to be trained again: {reason}")
-        tables = Tables(folder, search.store)
-        _run(search, tables, pool, console, end)
-        _finish(search, tables, data, console)
+    with worker_pool(config) as pool:
+        source, data = open_images(config, console)
+        root = find_root(config, folder, data)
+        with folder.locked(resume=resume):
+            search = open_search(config, folder, source, data, root, pool)
+            for reason in search.store.set_aside.values():
+                console.line(f"Set aside, to be trained again: {reason}")
+            tables = Tables(folder, search.store)
+            _run(search, tables, pool, console, end)
+            _finish(search, tables, data, console)
 
 
 def _run(search: Search, tables: Tables, pool: Pool, console: Console, end: End) -> None:
