@@ -12,6 +12,7 @@ from ray.tune.search import Searcher
 from pruning import Stage
 from search.campaign import Campaign
 from search.devices import Pool
+from search.errors import LedgerError
 from search.worker import BROKEN, FAILURE, OVER, SCHEDULE, STAGE, TRIAL, ScheduleTrial, WorkerPlan
 
 # Ray Tune reads these when it runs. Its own files are not needed: the ledger and the store are.
@@ -97,11 +98,20 @@ class _CampaignSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Free the trial's claims on stages, and end it in the ledger."""
+        """Free the trial's claims on stages, and end it in the ledger.
+
+        Tune logs what is raised here and goes on, so a ledger that fails ends the run otherwise.
+        """
         number = self._numbers[trial_id]
         self._store.release.remote(number)
         if error or result is None:
             return  # on_trial_error, which knows the reason, comes next
+        try:
+            self._end(number, result)
+        except LedgerError as failure:
+            self._campaign.abandon(str(failure).removesuffix("."))
+
+    def _end(self, number: int, result: dict[str, Any]) -> None:
         if BROKEN in result:
             self._campaign.abandon(result[BROKEN])
         elif FAILURE in result:
