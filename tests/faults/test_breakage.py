@@ -188,11 +188,11 @@ def test_a_second_driver_is_refused_and_the_first_undisturbed(command: Command) 
 
 @pytest.fixture
 def tiny_disk(command: Command) -> Iterator[Path]:
-    """A disk with room for a search's beginning, at `out`; needs the right to mount."""
+    """A disk with room for the full network and a round or two; needs the right to mount."""
     folder = command.folder / "out"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", "size=1700k", "tmpfs", str(folder)],
         capture_output=True,
         check=False,
     )
