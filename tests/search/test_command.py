@@ -123,12 +123,9 @@ def test_resuming_a_finished_search_only_derives_the_tables(
     assert {name: (finished / name).read_bytes() for name in tables} == tables
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_an_interrupted_search_is_finished_with_exactly_n_trials(
-    command: Command, sampler: str
-) -> None:
+def test_an_interrupted_search_is_finished_with_exactly_n_trials(command: Command) -> None:
     process = command.start(
-        *SMALL, "--trials", "4", "--max-rounds", "2", "--sampler", sampler,
+        *SMALL, "--trials", "4", "--max-rounds", "2", "--sampler", "tpe",
         "--allocations", "uniform", "global", "--out", "out",
     )  # fmt: skip
     wait_for_output(process, "front:")
