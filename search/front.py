@@ -80,8 +80,10 @@ def expected_gain(
     and exact computation", 2011, for one objective that is known.
     """
     starts = np.unique(np.concatenate(([0.0], np.clip(x, 0, 1))))
-    ends = np.append(starts[1:], 1.0)
     step = heights(np.clip(x, 0, 1), y, starts)
+    higher = np.diff(step, prepend=-1.0) > 0
+    starts, step = starts[higher], step[higher]
+    ends = np.append(starts[1:], 1.0)
     first = np.maximum(starts, np.clip(new_x, 0, 1)[:, None])
     last = ends if until is None else np.minimum(ends, until[:, None])
     widths = np.maximum(last - first, 0)

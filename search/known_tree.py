@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from pruning import Architecture, Schedule
+from pruning import Architecture, Round, Schedule
 from search.front import Scale
 from search.sampler_study import root_accuracy
 from search.space import SearchSpace
@@ -23,7 +23,6 @@ class KnownTree:
         architecture: What tells the parameters of the network at a width.
 
     Attributes:
-        asked: All schedules that have a row.
         pending: Schedules that are being run.
         schedules: Of the stages; the root's, which is empty, is one.
     """
@@ -41,7 +40,7 @@ class KnownTree:
         self._parents: list[int] = []
         self._index: dict[Schedule, int] = {}
         self._orphans: dict[Schedule, list[int]] = {}
-        self.asked: set[Schedule] = set()
+        self._asked: dict[Schedule, set[Round]] = {}
         self.pending: list[Schedule] = []
         self.schedules: list[Schedule] = []
 
@@ -78,6 +77,10 @@ class KnownTree:
             self._x_at[width] = float(self._scale.x(self._architecture.params(channels)))
         return self._x_at[width]
 
+    def asked(self, schedule: Schedule) -> set[Round]:
+        """Rounds that were asked for after a schedule, whatever came of them."""
+        return self._asked.get(schedule, set())
+
     def index(self, schedule: Schedule) -> int | None:
         """Place of a stage in `schedules`, or None if there is none."""
         return self._index.get(schedule)
@@ -88,7 +91,7 @@ class KnownTree:
         if len(row.params) < self._parameters:
             return  # a proposal that is being made, or came to nothing
         schedule = self._space.decode(row.params)
-        self.asked.add(schedule)
+        self._asked.setdefault(schedule[:-1], set()).add(schedule[-1])
         if row.state is TrialState.RUNNING:
             self.pending.append(schedule)
         elif row.state is TrialState.COMPLETE and schedule not in self._index:

@@ -18,17 +18,19 @@ _PRIOR_WEIGHT = 4.0  # how many observations that is worth
 
 @dataclass(frozen=True, slots=True)
 class RoundModel:
-    """A Gaussian process from features of a round to the change of accuracy that it makes.
+    """A Gaussian process from a network and a round to the change of accuracy that it makes.
 
-    Its prior mean is no change. Its length scales are those of the features, stretched by a
-    common factor; that factor and the share of noise are those of the greatest marginal
-    likelihood on a small grid, and the signal's variance has an inverse gamma prior.
+    Its prior mean is no change. Its kernel is the product of one of networks and one of rounds;
+    length scales are those of the features, stretched by a common factor; that factor and the
+    share of noise are those of the greatest marginal likelihood on a small grid, and the
+    signal's variance has an inverse gamma prior.
 
     Source: Rasmussen and Williams, "Gaussian processes for machine learning", 2006, algorithm
     2.1 and section 5.4.1.
     """
 
-    features: Array
+    networks: Array
+    rounds: Array
     weights: Array
     factor: Array  # lower triangle
     stretch: float
@@ -36,15 +38,16 @@ class RoundModel:
     variance: float
 
     @classmethod
-    def fit(cls, features: Array, changes: Array) -> Self:
+    def fit(cls, networks: Array, rounds: Array, changes: Array) -> Self:
         """Learn from rounds.
 
         Args:
-            features: (n, d), each in units of its length scale.
+            networks: That were pruned: features (n, a), each in units of its length scale.
+            rounds: By which: features (n, b), likewise.
             changes: Of scaled accuracy (n,).
         """
         best: tuple[float, Self] | None = None
-        squared = _squared_distances(features, features)
+        squared = _squared_distances(networks, networks) + _squared_distances(rounds, rounds)
         count = len(changes)
         for stretch, noise in product(_STRETCH, _NOISE):
             kernel = np.exp(-0.5 * squared / stretch**2)
@@ -55,24 +58,46 @@ class RoundModel:
             degrees = _PRIOR_WEIGHT + count
             evidence = -np.log(np.diag(factor)).sum() - 0.5 * degrees * np.log(squares)
             if best is None or evidence > best[0]:
-                model = cls(features, weights, factor, stretch, noise, squares / degrees)
+                variance = squares / degrees
+                model = cls(networks, rounds, weights, factor, stretch, noise, variance)
                 best = evidence, model
         assert best is not None
         return best[1]
 
-    def predict(self, features: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation of the change that rounds will show, noise included.
+    @property
+    def noise_deviation(self) -> float:
+        """Standard deviation of changes that networks and rounds do not explain."""
+        return self.noise * float(np.sqrt(self.variance))
+
+    def mean(self, networks: Array, rounds: Array) -> Array:
+        """Mean of the changes that each of some rounds will make to each of some networks.
 
         Args:
-            features: (m, d), as in `fit`.
+            networks: (m, a), as in `fit`.
+            rounds: (r, b), as in `fit`.
 
         Returns:
-            Two arrays (m,).
+            (m, r).
         """
-        cross = np.exp(-0.5 * _squared_distances(features, self.features) / self.stretch**2)
+        near, alike = self._kernels(networks, rounds)
+        return (near * self.weights) @ alike.T
+
+    def predict(self, networks: Array, rounds: Array) -> tuple[Array, Array]:
+        """Mean, as above, and standard deviation of the changes, noise included: (m, r) each."""
+        near, alike = self._kernels(networks, rounds)
+        shape = len(networks), len(rounds)
+        cross = (near[:, None] * alike).reshape(shape[0] * shape[1], len(self.weights))
         explained = (solve_triangular(self.factor, cross.T, lower=True) ** 2).sum(0)
         variance = self.variance * (np.maximum(1 - explained, 0) + self.noise**2)
-        return cross @ self.weights, np.sqrt(variance)
+        return (cross @ self.weights).reshape(shape), np.sqrt(variance).reshape(shape)
+
+    def _kernels(self, networks: Array, rounds: Array) -> tuple[Array, Array]:
+        """How near the networks are to those that were seen (m, n), and the rounds (r, n)."""
+        pairs = ((networks, self.networks), (rounds, self.rounds))
+        near, alike = (
+            np.exp(-0.5 * _squared_distances(new, seen) / self.stretch**2) for new, seen in pairs
+        )
+        return near, alike
 
 
 def _squared_distances(a: Array, b: Array) -> Array:

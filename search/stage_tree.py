@@ -1,8 +1,7 @@
 """The stage-tree sampler: add to a known network the round that promises the most an epoch."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -12,43 +11,19 @@ from optuna.trial import FrozenTrial
 
 from pruning import Round, Schedule, width_mult
 from search.errors import ExhaustedError
-from search.front import expected_gain, heights
+from search.front import heights
 from search.known_tree import KnownTree
+from search.outlook import Children, Front, Grid, Outlook
 from search.round_model import Array, RoundModel
 from search.sampler_study import distributions
 from search.space import SearchSpace
 
 _PARENTS = 50  # that are looked at for one proposal
-_AHEAD = 50  # children whose own children are looked at, too
 _OBSERVATIONS = 200  # that the model learns from
+_WIDTHS = np.geomspace(1 / 64, 1, 32)  # of the networks from which rounds are planned
 _LEAST_COST = 0.5  # of a round, in epochs: one without epochs is evaluated too
 _TIE = 1e-6  # rounds whose promises differ by less than this share promise the same
 _UNIT = 0.3  # length scale of a parent's scaled accuracy and log-parameters
-
-
-@dataclass(frozen=True, slots=True)
-class _Networks:
-    """Networks that are known, or expected.
-
-    Attributes:
-        schedules: What leads to them.
-        x: Scaled log-parameters (n,).
-        y: Scaled accuracies (n,).
-        deviation: Standard deviations of these (n,).
-    """
-
-    schedules: list[Schedule]
-    x: Array
-    y: Array
-    deviation: Array
-
-    def __getitem__(self, places: list[int]) -> Self:
-        return type(self)(
-            [self.schedules[i] for i in places],
-            self.x[places],
-            self.y[places],
-            self.deviation[places],
-        )
 
 
 class StageTreeSampler(BaseSampler):
@@ -56,13 +31,15 @@ class StageTreeSampler(BaseSampler):
 
     Of all rounds that could be added to the stages nearest to the front, it takes the most
     promising one. A round promises the hypervolume an epoch that is expected to be gained by it
-    alone or, if that is more, by it and the best round after it: training that does not pay where
-    it is done may pay in what is pruned from there.
+    and the best that may follow, with the rounds that a schedule then has left: training that
+    does not pay where it is done may pay in what is pruned from there. Only the round itself is
+    proposed; what follows is planned anew when its result is known.
 
     The parameters of a child are known beforehand (those of a global round's child are taken to be
     those of a uniform one's); its accuracy is a Gaussian variable, the parent's plus a change that
-    a `RoundModel` has learnt from the rounds that were run. Rounds in flight count with the
-    accuracy that is expected of them.
+    a `RoundModel` has learnt from the rounds that were run. Plans (`Outlook`) take the model's
+    word for what it has not seen: they count the noise of a round, not what is unknown of it.
+    Rounds in flight count with the accuracy that is expected of them.
 
     Before there is anything to learn from, no round is expected to change the accuracy. That
     makes the harshest and shortest ones the most promising, so a search begins with a chain of
@@ -118,51 +95,41 @@ class StageTreeSampler(BaseSampler):
             x, y = np.ones(1), np.ones(1)  # the root is being trained
         behind = heights(x, y, x) - y
         model = self._learnt(x, y, behind)
-        front = self._with_pending(model, x, y)
-        stages = _Networks(schedules, x, y, np.zeros(len(x)))
-        nearest = [i for i in np.lexsort((x, behind)) if self._may_grow(schedules[i])]
+        front = Front(*self._with_pending(model, x, y))
+        left = np.array([self._space.max_rounds - len(schedule) for schedule in schedules])
+        nearest = [i for i in np.lexsort((x, behind)) if left[i] > 0]
         for first in range(0, len(nearest), _PARENTS):
-            grown = self._children(model, stages[nearest[first : first + _PARENTS]])
-            fresh = [i for i, one in enumerate(grown.schedules) if one not in tree.asked]
-            if fresh:
-                costs = self._costs[np.array(fresh) % len(self._rounds)]
-                promise = self._promise(model, front, grown[fresh], costs)
-                return grown.schedules[fresh[promise.argmax()]]
+            some = nearest[first : first + _PARENTS]
+            fresh = np.array(
+                [[one not in tree.asked(schedules[i]) for one in self._rounds] for i in some]
+            )
+            if fresh.any():
+                children = self._children(
+                    x[some], y[some], [width_mult(schedules[i]) for i in some],
+                    *model.predict(self._networks(x[some], y[some]), self._described),
+                )  # fmt: skip
+                gain = children.gain(front) * self._random.uniform(1 - _TIE, 1, fresh.shape)
+                parent, round_ = self._outlook(model, front).most_promising(
+                    children, np.where(fresh, gain, -np.inf), left[some] - 1
+                )
+                return (*schedules[some[parent]], self._rounds[round_])
         raise ExhaustedError("every schedule of the search space was tried")
 
-    def _promise(
-        self, model: RoundModel, front: tuple[Array, Array], grown: _Networks, costs: Array
-    ) -> Array:
-        """Expected gain of hypervolume an epoch of children that cost some epochs."""
-        gain = expected_gain(*front, grown.x, grown.y, grown.deviation)
-        promise = gain / costs
-        best = [i for i in np.argsort(-promise)[:_AHEAD] if self._may_grow(grown.schedules[i])]
-        if best:
-            next_ = self._children(model, grown[best])
-            until = np.repeat(grown.x[best], len(self._rounds))
-            more = expected_gain(*front, next_.x, next_.y, next_.deviation, until)
-            both = gain[best][:, None] + more.reshape(len(best), -1)
-            both /= costs[best][:, None] + self._costs
-            promise[best] = np.maximum(promise[best], both.max(axis=1))
-        untied: Array = promise * self._random.uniform(1 - _TIE, 1, len(promise))
-        return untied
+    def _outlook(self, model: RoundModel, front: Front) -> Outlook:
+        """What may be planned from any network, as far as the model tells."""
+        columns = {self._tree.x_at(width): width for width in _WIDTHS}
+        grid = Grid(front, np.array(list(columns)))
+        widths = np.repeat(list(columns.values()), len(grid.x) // len(columns))
+        change = model.mean(self._networks(grid.x, grid.y), self._described)
+        deviation = np.full(change.shape, model.noise_deviation)
+        children = self._children(grid.x, grid.y, widths, change, deviation)
+        return Outlook.of(grid, children, self._costs, self._space.max_rounds - 1)
 
-    def _children(self, model: RoundModel, parents: _Networks) -> _Networks:
-        """What each of the rounds is expected to make of each of some networks, in that order."""
-        count = len(self._rounds)
-        x, y = np.repeat(parents.x, count), np.repeat(parents.y, count)
-        change, deviation = model.predict(
-            self._features(x, y, np.tile(np.arange(count), len(parents.x)))
-        )
-        return _Networks(
-            [(*parent, round_) for parent in parents.schedules for round_ in self._rounds],
-            x + np.concatenate([self._narrowing(parent) for parent in parents.schedules]),
-            y + change,
-            np.hypot(deviation, np.repeat(parents.deviation, count)),
-        )
-
-    def _may_grow(self, schedule: Schedule) -> bool:
-        return len(schedule) < self._space.max_rounds
+    def _children(
+        self, x: Array, y: Array, widths: Iterable[float], change: Array, deviation: Array
+    ) -> Children:
+        narrowing = np.array([self._narrowing(width) for width in widths])
+        return Children(x[:, None] + narrowing, y[:, None] + change, deviation)
 
     def _learnt(self, x: Array, y: Array, behind: Array) -> RoundModel:
         """The model of the rounds that were run on the stages nearest to the front."""
@@ -171,27 +138,27 @@ class StageTreeSampler(BaseSampler):
         relevant = children[np.argsort(behind[parents[children]], kind="stable")][:_OBSERVATIONS]
         known = parents[relevant]
         rounds = np.array([self._place[self._tree.schedules[i][-1]] for i in relevant], dtype=int)
-        return RoundModel.fit(self._features(x[known], y[known], rounds), y[relevant] - y[known])
+        return RoundModel.fit(
+            self._networks(x[known], y[known]), self._described[rounds], y[relevant] - y[known]
+        )
 
     def _with_pending(self, model: RoundModel, x: Array, y: Array) -> tuple[Array, Array]:
         """The known points, and those that rounds in flight are expected to add."""
         for schedule in self._tree.pending:
             parent = self._tree.index(schedule[:-1])
             if parent is not None and self._tree.index(schedule) is None:
-                features = self._features(x[[parent]], y[[parent]], self._place[schedule[-1]])
-                change, _ = model.predict(features)
-                narrowing = self._narrowing(schedule[:-1])[self._place[schedule[-1]]]
-                x = np.append(x, x[parent] + narrowing)
+                place = self._place[schedule[-1]]
+                network = self._networks(x[[parent]], y[[parent]])
+                change = model.mean(network, self._described[[place]])
+                x = np.append(x, x[parent] + self._narrowing(width_mult(schedule[:-1]))[place])
                 y = np.append(y, y[parent] + change)
         return x, y
 
-    def _features(self, x: Array, y: Array, rounds: Any) -> Array:
-        described = np.broadcast_to(self._described[rounds], (len(x), self._described.shape[1]))
-        return np.column_stack((x / _UNIT, y / _UNIT, described))
+    def _networks(self, x: Array, y: Array) -> Array:
+        return np.column_stack((x, y)) / _UNIT
 
-    def _narrowing(self, parent: Schedule) -> Array:
-        """How each of the rounds changes the scaled log-parameters of a stage."""
-        width = width_mult(parent)
+    def _narrowing(self, width: float) -> Array:
+        """How each of the rounds changes the scaled log-parameters of a network of a width."""
         now = self._tree.x_at(width)
         by = {rate: self._tree.x_at(width * rate) - now for rate in self._space.rates}
         return np.array([by[round_.rate] for round_ in self._rounds])
