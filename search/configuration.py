@@ -135,8 +135,9 @@ class SearchConfig:
     early_stop: Annotated[
         bool,
         arg(
-            help="Stop a trial of several rounds when one has fallen far behind: below the lower "
-            "quartile of at least five networks of about its size, and dominated."
+            help="Stop a trial of several rounds (stage-tree's have one) when one has fallen far "
+            "behind: below the lower quartile of at least five networks of about its size, and "
+            "dominated."
         ),
     ] = True
     rates: Annotated[
@@ -170,7 +171,8 @@ class SearchConfig:
         SamplerName,
         arg(
             help="What proposes schedules: stage-tree adds to a known network the round that "
-            "promises the most an epoch; the others are Optuna's and propose whole schedules."
+            "promises the most an epoch, with what may follow it; the others are Optuna's (nsga2 "
+            "in steady state) and propose whole schedules."
         ),
     ] = "stage-tree"
     out: Annotated[
@@ -181,8 +183,8 @@ class SearchConfig:
         _flag(
             "DIR",
             "Folder of a search to go on with. It keeps its settings; --trials, --max-epochs, "
-            "--max-hours, --gpus, --workers, --trials-per-gpu, --address, --data and --data-root "
-            "may be given anew.",
+            "--max-hours, --stop-when-flat, --gpus, --workers, --trials-per-gpu, --address, "
+            "--data and --data-root may be given anew.",
             default="start a new search",
         ),
     ] = None

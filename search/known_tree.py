@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from pruning import Architecture, Round, Schedule
+from pruning import Architecture, Round, Schedule, width_mult
 from search.front import Scale
 from search.sampler_study import root_accuracy
 from search.space import SearchSpace
@@ -35,6 +35,7 @@ class KnownTree:
         self._parameters = len(space.sizes())
         self._rows_read = 0
         self._open: list[int] = []
+        self._widths: list[float] = []
         self._params: list[float] = []
         self._accuracies: list[float] = []
         self._parents: list[int] = []
@@ -54,6 +55,11 @@ class KnownTree:
         self._rows_read, self._open, self.pending = len(rows), [], []
         for number in numbers:
             self._read(rows[number])
+
+    @property
+    def widths(self) -> NDArray[np.float64]:
+        """Products of the rates that lead to the stages (n,)."""
+        return np.array(self._widths, dtype=np.float64)
 
     @property
     def x(self) -> NDArray[np.float64]:
@@ -100,6 +106,7 @@ class KnownTree:
     def _add(self, schedule: Schedule, params: float, accuracy: float) -> None:
         index = self._index[schedule] = len(self.schedules)
         self.schedules.append(schedule)
+        self._widths.append(width_mult(schedule))
         self._params.append(params)
         self._accuracies.append(accuracy)
         self._parents.append(self._index.get(schedule[:-1], -1) if schedule else -1)

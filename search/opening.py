@@ -172,7 +172,9 @@ def open_search(
         precision=config.precision or ("bf16" if pool.device_type == "cuda" else "fp32"),
     )
     earlier = folder.read() if folder.is_search() else None
-    folder.write(describe(config, data, origin, pool, earlier))
+    description = describe(config, data, origin, pool, earlier)
+    if earlier is None:
+        folder.write(description)  # before all else: what has no search.json is nobody's
     try:
         store = StageStore(folder.stages, repair=True)
     except StageFormatError as error:
@@ -183,6 +185,8 @@ def open_search(
     ledger = Ledger(folder.ledger, space)
     if not len(ledger):
         ledger.restore(store)
+    if earlier is not None:
+        folder.write(description)  # after all that can be refused
     return Search(
         config=config,
         folder=folder,

@@ -1,6 +1,6 @@
 """The stage-tree sampler: add to a known network the round that promises the most an epoch."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from pruning import Round, Schedule, width_mult
+from pruning import Round, Schedule
 from search.errors import ExhaustedError
 from search.front import heights
 from search.known_tree import KnownTree
@@ -20,10 +20,11 @@ from search.space import SearchSpace
 
 _PARENTS = 50  # that are looked at for one proposal
 _OBSERVATIONS = 200  # that the model learns from
-_WIDTHS = np.geomspace(1 / 64, 1, 32)  # of the networks from which rounds are planned
+_WIDTHS = np.geomspace(1 / 64, 1, 82)  # of the networks from which rounds are planned
 _LEAST_COST = 0.5  # of a round, in epochs: one without epochs is evaluated too
 _TIE = 1e-6  # rounds whose promises differ by less than this share promise the same
-_UNIT = 0.3  # length scale of a parent's scaled accuracy and log-parameters
+_HALVINGS = 2.0  # of the width: its length scale in the model
+_ACCURACY = 0.15  # length scale of a network's scaled accuracy
 
 
 class StageTreeSampler(BaseSampler):
@@ -58,6 +59,7 @@ class StageTreeSampler(BaseSampler):
         self._rounds = space.rounds()
         self._place = {round_: place for place, round_ in enumerate(self._rounds)}
         self._described = _describe(self._rounds)
+        self._narrowings: dict[float, Array] = {}
         self._costs = np.array([max(r.epochs, _LEAST_COST) for r in self._rounds])
 
     def infer_relative_search_space(
@@ -90,24 +92,20 @@ class StageTreeSampler(BaseSampler):
 
     def _most_promising(self) -> Schedule:
         tree = self._tree
-        schedules, x, y = tree.schedules or [()], tree.x, tree.y
-        if not tree.schedules:
-            x, y = np.ones(1), np.ones(1)  # the root is being trained
+        schedules, widths, x, y = tree.schedules, tree.widths, tree.x, tree.y
+        if not schedules:  # the root is being trained
+            schedules, widths, x, y = [()], np.ones(1), np.ones(1), np.ones(1)
         behind = heights(x, y, x) - y
-        model = self._learnt(x, y, behind)
+        model = self._learnt(widths, y, behind)
         front = Front(*self._with_pending(model, x, y))
         left = np.array([self._space.max_rounds - len(schedule) for schedule in schedules])
         nearest = [i for i in np.lexsort((x, behind)) if left[i] > 0]
         for first in range(0, len(nearest), _PARENTS):
             some = nearest[first : first + _PARENTS]
-            fresh = np.array(
-                [[one not in tree.asked(schedules[i]) for one in self._rounds] for i in some]
-            )
+            fresh = np.array([self._fresh(schedules[i]) for i in some])
             if fresh.any():
-                children = self._children(
-                    x[some], y[some], [width_mult(schedules[i]) for i in some],
-                    *model.predict(self._networks(x[some], y[some]), self._described),
-                )  # fmt: skip
+                expected = model.predict(_networks(widths[some], y[some]), self._described)
+                children = self._children(widths[some], x[some], y[some], *expected)
                 gain = children.gain(front) * self._random.uniform(1 - _TIE, 1, fresh.shape)
                 parent, round_ = self._outlook(model, front).most_promising(
                     children, np.where(fresh, gain, -np.inf), left[some] - 1
@@ -115,23 +113,29 @@ class StageTreeSampler(BaseSampler):
                 return (*schedules[some[parent]], self._rounds[round_])
         raise ExhaustedError("every schedule of the search space was tried")
 
+    def _fresh(self, parent: Schedule) -> list[bool]:
+        """Which of the rounds were not asked for after a schedule."""
+        asked = self._tree.asked(parent)
+        return [round_ not in asked for round_ in self._rounds]
+
     def _outlook(self, model: RoundModel, front: Front) -> Outlook:
         """What may be planned from any network, as far as the model tells."""
         columns = {self._tree.x_at(width): width for width in _WIDTHS}
         grid = Grid(front, np.array(list(columns)))
         widths = np.repeat(list(columns.values()), len(grid.x) // len(columns))
-        change = model.mean(self._networks(grid.x, grid.y), self._described)
+        change = model.mean(_networks(widths, grid.y), self._described)
         deviation = np.full(change.shape, model.noise_deviation)
-        children = self._children(grid.x, grid.y, widths, change, deviation)
+        children = self._children(widths, grid.x, grid.y, change, deviation)
         return Outlook.of(grid, children, self._costs, self._space.max_rounds - 1)
 
     def _children(
-        self, x: Array, y: Array, widths: Iterable[float], change: Array, deviation: Array
+        self, widths: Array, x: Array, y: Array, change: Array, deviation: Array
     ) -> Children:
+        """What the rounds are expected to make of some networks."""
         narrowing = np.array([self._narrowing(width) for width in widths])
         return Children(x[:, None] + narrowing, y[:, None] + change, deviation)
 
-    def _learnt(self, x: Array, y: Array, behind: Array) -> RoundModel:
+    def _learnt(self, widths: Array, y: Array, behind: Array) -> RoundModel:
         """The model of the rounds that were run on the stages nearest to the front."""
         parents = self._tree.parents
         children = np.flatnonzero(parents >= 0)
@@ -139,7 +143,7 @@ class StageTreeSampler(BaseSampler):
         known = parents[relevant]
         rounds = np.array([self._place[self._tree.schedules[i][-1]] for i in relevant], dtype=int)
         return RoundModel.fit(
-            self._networks(x[known], y[known]), self._described[rounds], y[relevant] - y[known]
+            _networks(widths[known], y[known]), self._described[rounds], y[relevant] - y[known]
         )
 
     def _with_pending(self, model: RoundModel, x: Array, y: Array) -> tuple[Array, Array]:
@@ -148,20 +152,24 @@ class StageTreeSampler(BaseSampler):
             parent = self._tree.index(schedule[:-1])
             if parent is not None and self._tree.index(schedule) is None:
                 place = self._place[schedule[-1]]
-                network = self._networks(x[[parent]], y[[parent]])
-                change = model.mean(network, self._described[[place]])
-                x = np.append(x, x[parent] + self._narrowing(width_mult(schedule[:-1]))[place])
+                width = self._tree.widths[[parent]]
+                change = model.mean(_networks(width, y[[parent]]), self._described[[place]])
+                x = np.append(x, x[parent] + self._narrowing(width[0])[place])
                 y = np.append(y, y[parent] + change)
         return x, y
 
-    def _networks(self, x: Array, y: Array) -> Array:
-        return np.column_stack((x, y)) / _UNIT
-
     def _narrowing(self, width: float) -> Array:
         """How each of the rounds changes the scaled log-parameters of a network of a width."""
-        now = self._tree.x_at(width)
-        by = {rate: self._tree.x_at(width * rate) - now for rate in self._space.rates}
-        return np.array([by[round_.rate] for round_ in self._rounds])
+        if width not in self._narrowings:
+            now = self._tree.x_at(width)
+            by = {rate: self._tree.x_at(width * rate) - now for rate in self._space.rates}
+            self._narrowings[width] = np.array([by[round_.rate] for round_ in self._rounds])
+        return self._narrowings[width]
+
+
+def _networks(widths: Array, y: Array) -> Array:
+    """The model's features of networks; what a round does varies with the width, not the size."""
+    return np.column_stack((np.log2(widths) / _HALVINGS, y / _ACCURACY))
 
 
 def _describe(rounds: Sequence[Round]) -> Array:

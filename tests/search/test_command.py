@@ -274,8 +274,10 @@ def test_a_checkpoint_is_the_root(command: Command, finished: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert states(folder) == [TrialState.COMPLETE] * 3
     shutil.rmtree(folder / "stages")
-    refused = command("--resume", "out")
+    description = (folder / "search.json").read_bytes()
+    refused = command("--resume", "out", "--trials", "9")
     assert refused.returncode == 2
+    assert (folder / "search.json").read_bytes() == description
     assert "student.bin is gone" in refused.stderr
 
 

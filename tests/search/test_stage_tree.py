@@ -58,7 +58,7 @@ def test_a_resumed_search_proposes_what_the_first_run_would_have() -> None:
 
 
 def test_it_learns_which_rounds_pay() -> None:
-    """Where a learning rate gives accuracy at no cost, it is soon what is mostly asked for."""
+    """Where a learning rate gives accuracy at no cost, it is soon the one that is asked for."""
 
     def accuracy(schedule: Schedule) -> float:
         good = sum(round_.lr == 3e-3 for round_ in schedule) - len(schedule) / 2
@@ -71,7 +71,7 @@ def test_it_learns_which_rounds_pay() -> None:
         rates.append(schedule[-1].lr)
         study.observe(stage_of(schedule, accuracy(schedule)))
         study.settle(row)
-    assert np.mean(np.array(rates[10:]) == 3e-3) > 0.7
+    assert np.mean(np.array(rates[10:]) == 3e-3) > 0.8
 
 
 def test_two_workers_do_not_ask_for_near_copies() -> None:
