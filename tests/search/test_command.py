@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
 import torch
 from optuna.trial import TrialState
+from PIL import Image
 from ray.cluster_utils import Cluster
 
 from data import DataSource, gather_center, open_data
@@ -142,8 +144,25 @@ def test_an_interrupted_search_is_finished_with_exactly_n_trials(command: Comman
     assert len(pd.read_csv(command.folder / "out" / "pareto.csv")) >= 1
 
 
-def test_a_killed_search_is_finished_with_exactly_n_trials(command: Command) -> None:
-    process = command.start(*SMALL, "--trials", "6", "--out", "out")
+@pytest.fixture
+def food(tmp_path: Path) -> Path:
+    """Photos in food-11's layout, of two classes and several sizes; testing is unlabelled."""
+    random = np.random.default_rng(0)
+    names = [
+        f"{split}/{index % 2}_{index}.jpg"
+        for split in ("training", "validation")
+        for index in range(12)
+    ]
+    for place, name in enumerate([*names, "testing/0001.jpg"]):
+        path = tmp_path / "11_food" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (16 + place, 40 - place, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    return tmp_path / "11_food"
+
+
+def test_a_killed_search_is_finished_with_exactly_n_trials(command: Command, food: Path) -> None:
+    process = command.start(*SMALL, "--data", str(food), "--trials", "6", "--out", "out")
     wait_for_output(process, "front:")
     time.sleep(1)
     process.kill()
@@ -155,6 +174,7 @@ def test_a_killed_search_is_finished_with_exactly_n_trials(command: Command) -> 
     table = pd.read_csv(folder / "candidates.csv")
     assert len(table) == 7
     assert sorted(table["trial"]) == [0, 0, 1, 2, 3, 4, 5]
+    assert pd.read_csv(folder / "pareto.csv")["test_accuracy"].isna().all()
 
 
 def test_a_private_ray_is_reached_from_this_machine_alone(command: Command) -> None:
