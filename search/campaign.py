@@ -18,8 +18,8 @@ from search.space import SearchSpace
 
 _MOST_REPEATS = 25  # proposals in a row that ask for nothing new, before a search gives up
 _MOST_FAILURES = 5  # trials in a row that fail for one kind of reason, likewise
-
 _MOST_DEATHS = 4  # of workers that run one trial
+_FAR_BEHIND = "fell far behind networks of about its size"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +92,8 @@ class Campaign:
         self._in_flight: dict[int, Trial] = {}
         self._deaths: dict[int, int] = {}
         self._exhausted = False
-        self._cut = False
+        self.cut = False
+        """Whether no round shall be started any more."""
         self.ended_by: str | None = None
         """Why no more trials are handed out, other than that all were."""
         self.broken: str | None = None
@@ -125,7 +126,7 @@ class Campaign:
     def close(self, reason: str) -> None:
         """Hand out no more trials, and let those in flight end after their present round."""
         self.ended_by = self.ended_by or reason
-        self._cut = True
+        self.cut = True
         for trial in self._adopted:
             self._conclude(trial, reason)
             self._study.settle(self._rows.pop(trial.number))
@@ -155,12 +156,12 @@ class Campaign:
         """Whether a trial should end with a stage that it has just reached."""
         if stage.schedule == self._in_flight[number].schedule:
             return True
-        return self._cut or (self._early_stop and self._far_behind(stage))
+        return self.cut or (self._early_stop and self._far_behind(stage))
 
     def end(self, number: int) -> None:
         """Record that a trial has ended: complete, or stopped after one of its rounds."""
-        reason = self.ended_by or "fell far behind networks of about its size"
-        self._conclude(self._in_flight[number], reason)
+        reason = self.ended_by if self.cut else None
+        self._conclude(self._in_flight[number], reason or _FAR_BEHIND)
         self._settle(number)
 
     def fail(self, number: int, reason: str) -> None:
@@ -170,17 +171,15 @@ class Campaign:
             number: Of the trial.
             reason: What happened; up to a colon, the kind of failure.
         """
-        self._remember_failure(self._in_flight[number].schedule, reason)
-        self._ledger.fail(number, reason)
-        self._settle(number)
-        self._count_failure(reason)
+        made = len(path(self._store, self._in_flight[number].schedule))
+        self._fail(number, reason, made - 1)
 
     def retry(self, number: int, reason: str) -> None:
         """Have a trial run again whose worker died; after the fourth death it has failed."""
         self._deaths[number] = self._deaths.get(number, 0) + 1
         if self._deaths[number] == _MOST_DEATHS:
             self.fail(number, f"worker died: {_MOST_DEATHS} times, the last time of {reason}")
-        elif self._cut:
+        elif self.cut:
             self.end(number)
         else:
             self._adopted.append(self._in_flight.pop(number))
@@ -250,30 +249,37 @@ class Campaign:
         if failure is None:
             return trial
         self._in_flight[trial.number] = trial
-        self.fail(trial.number, failure)
+        self._fail(trial.number, self._failing[schedule[: failure + 1]], failure)
         return None
 
     def _take_up(self, trial: Trial) -> None:
         """Go on with a trial of an earlier run: to its end, or to mend what is lost of it."""
         made = path(self._store, trial.schedule)
         if trial.failed or trial.stopped:
-            if trial.reason is not None:
-                self._remember_failure(trial.schedule, trial.reason)
-            self._study.settle(self._study.adopt(trial.schedule))
+            if trial.reason is not None and trial.rounds_reached is not None:
+                self._remember_failure(trial.schedule, trial.reason, trial.rounds_reached)
+            if trial.failed or trial.reason == _FAR_BEHIND:
+                self._study.settle(self._study.adopt(trial.schedule))
+            # What a budget cut may be proposed again.
         elif trial.running or len(made) <= len(trial.schedule):
             self._rows[trial.number] = self._study.adopt(trial.schedule)
             self._adopted.append(trial)
 
-    def _remember_failure(self, schedule: Schedule, reason: str) -> None:
-        made = len(path(self._store, schedule))
-        if reason.startswith(DIVERGED) and made <= len(schedule):
-            self._failing[schedule[:made]] = reason
+    def _fail(self, number: int, reason: str, reached: int) -> None:
+        self._remember_failure(self._in_flight[number].schedule, reason, reached)
+        self._ledger.fail(number, reason, rounds_reached=reached)
+        self._settle(number)
+        self._count_failure(reason)
 
-    def _known_failure(self, schedule: Schedule) -> str | None:
-        """Why a schedule cannot be run, if one of its rounds is known to diverge."""
+    def _remember_failure(self, schedule: Schedule, reason: str, reached: int) -> None:
+        if reason.startswith(DIVERGED) and reached < len(schedule):
+            self._failing[schedule[: reached + 1]] = reason
+
+    def _known_failure(self, schedule: Schedule) -> int | None:
+        """After how many rounds a schedule is known to diverge; -1 if the root does."""
         for length in range(len(schedule) + 1):
             if schedule[:length] in self._failing:
-                return self._failing[schedule[:length]]
+                return length - 1
         return None
 
     def _count_repeats(self, schedule: Schedule, *, failed: bool) -> None:

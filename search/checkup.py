@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from pruning import StageStore, damage, stage_ids
+from pruning import StageStore, StoreError, damage, stage_ids
 from search.campaign import path
 from search.configuration import SearchConfig
 from search.console import Console
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with folder.locked(resume=True):
                 _mend(folder)
         findings = inspect(folder, console)
-    except (RefusedError, LedgerError) as error:
+    except (RefusedError, LedgerError, StoreError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return _REFUSED
     for finding in findings:

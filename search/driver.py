@@ -99,6 +99,8 @@ def _run_trials(
         _check_broken(campaign)
         run_time.save_if_due()
         _check_hours(campaign, run_time, config.max_hours)
+        if campaign.cut:
+            writer.close.remote()
         observer.show()
 
     def on_death(daemon: str) -> None:

@@ -1,5 +1,7 @@
 """The stage tree as a sampler study shows it, brought up to date row by row."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from optuna.study import Study
@@ -42,6 +44,7 @@ class KnownTree:
         self._index: dict[Schedule, int] = {}
         self._orphans: dict[Schedule, list[int]] = {}
         self._asked: dict[Schedule, set[Round]] = {}
+        self._settled: list[Schedule] = []
         self.pending: list[Schedule] = []
         self.schedules: list[Schedule] = []
 
@@ -76,6 +79,13 @@ class KnownTree:
         """Places in `schedules` of the stages' parents (n,); -1 where there is none."""
         return np.array(self._parents, dtype=np.intp)
 
+    def failed(self) -> Iterator[tuple[int, Round]]:
+        """Stages, by their places, and rounds that came to nothing when run on them."""
+        for schedule in self._settled:
+            parent = self._index.get(schedule[:-1])
+            if parent is not None and schedule not in self._index:
+                yield parent, schedule[-1]
+
     def x_at(self, width: float) -> float:
         """Scaled log-parameters of the network at a width."""
         if width not in self._x_at:
@@ -100,6 +110,8 @@ class KnownTree:
         self._asked.setdefault(schedule[:-1], set()).add(schedule[-1])
         if row.state is TrialState.RUNNING:
             self.pending.append(schedule)
+        elif row.state is TrialState.FAIL:
+            self._settled.append(schedule)
         elif row.state is TrialState.COMPLETE and schedule not in self._index:
             self._add(schedule, row.values[1], row.values[0])
 

@@ -30,17 +30,27 @@ REASON = "reason"
 """User attribute of a FAIL row, and of a PRUNED one: why the trial has not all its rounds."""
 
 ROUNDS_REACHED = "rounds_reached"
-"""User attribute of a PRUNED row: how many of its rounds are in the store."""
+"""User attribute of these rows, too: how many of its rounds are in the store; -1 of a FAIL row if
+not even the root is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """A row of the ledger; `reason` is why it has not all its rounds, if it ended so."""
+    """A row of the ledger.
+
+    Attributes:
+        number: The place in the ledger.
+        schedule: What was asked for.
+        state: Optuna's.
+        reason: Why it has not all its rounds, if it ended so.
+        rounds_reached: After how many of them it ended; -1 if there was no root.
+    """
 
     number: int
     schedule: Schedule
     state: TrialState
     reason: str | None = None
+    rounds_reached: int | None = None
 
     @property
     def running(self) -> bool:
@@ -117,9 +127,10 @@ class Ledger:
         attributes = {REASON: reason, ROUNDS_REACHED: rounds_reached}
         self._end_short(number, TrialState.PRUNED, attributes)
 
-    def fail(self, number: int, reason: str) -> None:
+    def fail(self, number: int, reason: str, *, rounds_reached: int) -> None:
         """Record that a trial could not be finished."""
-        self._end_short(number, TrialState.FAIL, {REASON: reason})
+        attributes = {REASON: reason, ROUNDS_REACHED: rounds_reached}
+        self._end_short(number, TrialState.FAIL, attributes)
 
     def restore(self, stages: Iterable[Stage]) -> None:
         """Enter the trials that made some stages, where the ledger itself was lost.
@@ -145,10 +156,10 @@ class Ledger:
             for name, value in attributes.items():
                 self._storage.set_trial_user_attr(row, name, value)
             self._study.tell(number, state=state, skip_if_finished=True)
-        self._close(number, state, attributes[REASON])
+        self._close(number, state, **attributes)
 
-    def _close(self, number: int, state: TrialState, reason: str | None = None) -> None:
-        self._trials[number] = replace(self._trials[number], state=state, reason=reason)
+    def _close(self, number: int, state: TrialState, **how: Any) -> None:
+        self._trials[number] = replace(self._trials[number], state=state, **how)
 
     @contextmanager
     def _storage_errors(self) -> Iterator[None]:
@@ -191,4 +202,5 @@ def _read(row: FrozenTrial) -> Trial:
         schedule=schedule,
         state=row.state,
         reason=row.user_attrs.get(REASON),
+        rounds_reached=row.user_attrs.get(ROUNDS_REACHED),
     )

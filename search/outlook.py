@@ -82,7 +82,8 @@ class Front:
         return y
 
     def _span(self, height: Array) -> Array:
-        return np.maximum(self.y.max() - height, 0) + _LEAST_SPAN
+        span: Array = np.maximum(self.y.max() - height, 0) + _LEAST_SPAN
+        return span
 
 
 @dataclass(frozen=True, slots=True)

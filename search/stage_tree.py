@@ -136,14 +136,26 @@ class StageTreeSampler(BaseSampler):
         return Children(x[:, None] + narrowing, y[:, None] + change, deviation)
 
     def _learnt(self, widths: Array, y: Array, behind: Array) -> RoundModel:
-        """The model of the rounds that were run on the stages nearest to the front."""
+        """The model of the rounds that were run on the stages nearest to the front.
+
+        Rounds that failed count as the worst of those that did not, as if run on the same stage.
+        """
         parents = self._tree.parents
         children = np.flatnonzero(parents >= 0)
         relevant = children[np.argsort(behind[parents[children]], kind="stable")][:_OBSERVATIONS]
-        known = parents[relevant]
-        rounds = np.array([self._place[self._tree.schedules[i][-1]] for i in relevant], dtype=int)
+        known = parents[relevant].tolist()
+        rounds = [self._place[self._tree.schedules[i][-1]] for i in relevant]
+        changes = (y[relevant] - y[known]).tolist()
+        worst = min(changes, default=0.0)
+        for parent, round_ in self._tree.failed():
+            known.append(parent)
+            rounds.append(self._place[round_])
+            changes.append(worst)
+        places = np.array(known, dtype=np.intp)
         return RoundModel.fit(
-            _networks(widths[known], y[known]), self._described[rounds], y[relevant] - y[known]
+            _networks(widths[places], y[places]),
+            self._described[np.array(rounds, dtype=np.intp)],
+            np.array(changes),
         )
 
     def _with_pending(self, model: RoundModel, x: Array, y: Array) -> tuple[Array, Array]:

@@ -33,6 +33,7 @@ class StoreActor:
 
     def __init__(self, folder: Path, max_epochs: int | None = None) -> None:
         self._max_epochs = max_epochs
+        self._closed = False
         self._store = StageStore(folder, repair=True)
         self._claims: dict[tuple[str | None, Round | None], int] = {}
         self._activities: dict[int, Activity] = {}
@@ -42,13 +43,15 @@ class StoreActor:
 
         Returns:
             The stage; or "train" if this trial shall train it, "wait" if another one does, "over"
-            if its epochs would pass the limit.
+            if its epochs would pass the limit, or the store is closed.
         """
         stage = self._store.child(parent, round_)
         if stage is not None:
             return stage
         edge = (parent, round_)
         if edge not in self._claims:
+            if self._closed:
+                return "over"
             left = self._epochs_left()
             claimed = sum(round_.epochs for _, round_ in self._claims if round_ is not None)
             epochs = 0 if round_ is None else round_.epochs
@@ -59,16 +62,18 @@ class StoreActor:
             self._claims[edge] = trial
         return "train" if self._claims[edge] == trial else "wait"
 
-    def weights(self, stage_id: str) -> bytes | None:
-        """Content of a stage's `model.safetensors`.
+    def weights(self, trial: int, stage_id: str) -> bytes | None:
+        """Content of a stage's `model.safetensors`, for a trial that prunes it.
 
         Returns:
-            The content; or None if it is damaged. The stage is then missing, to be trained again.
+            The content; or None if it is damaged. The stage is then missing, to be trained again,
+            and the trial's claim on its child has ended.
         """
         try:
             return self._store.weights(stage_id)
         except StoreError as error:
             self._store.put_aside(stage_id, str(error))
+            self.release(trial)
             return None
 
     def commit(self, trial: int, draft: Draft, weights: bytes) -> Stage:
@@ -81,6 +86,10 @@ class StoreActor:
         """End the claims of a trial."""
         self._claims = {edge: holder for edge, holder in self._claims.items() if holder != trial}
         self._activities.pop(trial, None)
+
+    def close(self) -> None:
+        """Have no round started any more; those that are being run are still accepted."""
+        self._closed = True
 
     def report(self, trial: int, activity: Activity) -> None:
         """Take note of what a trial's worker is doing."""

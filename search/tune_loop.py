@@ -176,7 +176,10 @@ class _CampaignCallback(tune.Callback):
 
         Tune's own retries are not used: it does not try again what dies while it is reset.
         """
-        self._campaign.retry(self._numbers[trial.trial_id], _last_line(Path(trial.error_file)))
+        try:
+            self._campaign.retry(self._numbers[trial.trial_id], _last_line(Path(trial.error_file)))
+        except LedgerError as failure:
+            self._campaign.abandon(str(failure).removesuffix("."))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Let the driver show progress, and stop."""

@@ -93,8 +93,8 @@ class ScheduleTrial(tune.Trainable):
         """Go past all stages that exist, and train the first that does not.
 
         Returns:
-            The id of the stage that was reached, and whether it is the last. Or that the next
-            round would pass --max-epochs; or why the round cannot be run; or why no round can be.
+            The id of the stage that was reached, and whether it is the last. Or that no further
+            round shall be started; or why the next cannot be run; or why no round can be.
         """
         if self._unfit is not None:
             return {BROKEN: self._unfit, "done": True}
@@ -106,6 +106,8 @@ class ScheduleTrial(tune.Trainable):
             return {FAILURE: "out of memory", "done": True}
         except OSError as error:
             return {BROKEN: f"the stage store failed: {_cause(error)}", "done": True}
+        except torch.AcceleratorError:
+            raise  # nothing that this process asks of its device will succeed; it has to die
         except RuntimeError as error:  # of torch: no memory on the device, among others
             return {FAILURE: f"training failed: {_first_line(error)}", "done": True}
         if reached is None:
@@ -138,7 +140,7 @@ class ScheduleTrial(tune.Trainable):
             epochs = self._runner.origin.recipe.root_epochs
             draft, weights = self._runner.root(self._reporter(0, epochs))
         else:
-            wide: bytes | None = ray.get(self._store.weights.remote(parent.id))
+            wide: bytes | None = ray.get(self._store.weights.remote(self._trial, parent.id))
             if wide is None:
                 return None
             reporter = self._reporter(len(parent.schedule) + 1, round_.epochs)

@@ -256,15 +256,40 @@ def test_a_trial_far_behind_is_stopped(
     assert not good.ends_with(trial.number, ahead)
 
 
-def test_a_stopped_schedule_is_not_proposed_again(store: StageStore, ledger: Ledger) -> None:
+@pytest.mark.parametrize("by_budget", [False, True])
+def test_only_what_a_budget_cut_may_be_proposed_again(
+    store: StageStore, ledger: Ledger, by_budget: bool
+) -> None:
     space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=1)
-    first = make_campaign(store, ledger, space=space).next_trial()
+    campaign = make_campaign(store, ledger, space=space)
+    first = campaign.next_trial()
     assert first is not None
-    make_campaign(store, ledger, space=space).close("the hours are over")
+    if by_budget:
+        campaign.close("the hours are over")
+    campaign.end(first.number)  # without a stage, as if it had fallen behind
+    assert next(iter(ledger)).stopped
     resumed = make_campaign(store, ledger, trials=9, space=space)
-    second = resumed.next_trial()
-    assert second is not None
-    assert second.schedule != first.schedule
+    asked = [trial.schedule for _ in range(3) if (trial := resumed.next_trial()) is not None]
+    assert len(asked) == 1 + by_budget
+    assert (first.schedule in asked) is by_budget
+
+
+def test_a_divergence_is_remembered_for_what_diverged_when_its_parents_are_lost(
+    tmp_path: Path, store: StageStore, ledger: Ledger
+) -> None:
+    """An ancestor that was set aside, or is lost, says nothing of where a trial diverged."""
+    space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=2)
+    bad = rounds(0.5, 0.7)
+    grow(store, bad[:1])
+    trial = ledger.add(bad)
+    ledger.fail(trial.number, "diverged: loss nan", rounds_reached=1)
+    emptied = StageStore(tmp_path / "other")
+    campaign = make_campaign(emptied, ledger, trials=9, space=space, sampler="random")
+    proposals = [campaign.next_trial() for _ in range(8)]
+    handed = [one.schedule for one in proposals if one is not None]
+    assert handed
+    assert bad not in handed
+    assert all(row.schedule == bad for row in ledger if row.failed)
 
 
 def test_a_diverging_round_fails_every_schedule_that_holds_it_at_once(

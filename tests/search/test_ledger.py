@@ -29,7 +29,7 @@ def test_endings_are_kept(path: Path) -> None:
     for schedule in (rounds(0.5), rounds(0.7), rounds(0.9), rounds(0.5, 0.5)):
         ledger.add(schedule)
     ledger.complete(1, val_accuracy=0.75, params=1234)
-    ledger.fail(2, "loss nan")
+    ledger.fail(2, "loss nan", rounds_reached=1)
     ledger.stop(3, "fell behind", rounds_reached=1)
     for opened in (ledger, Ledger(path, SPACE)):
         assert [trial.state for trial in opened] == [
@@ -49,7 +49,7 @@ def test_any_optuna_tool_reads_it(path: Path) -> None:
     for _ in range(3):
         ledger.add(SCHEDULE)
     ledger.complete(0, val_accuracy=0.75, params=1234)
-    ledger.fail(1, "loss nan")
+    ledger.fail(1, "loss nan", rounds_reached=-1)
     ledger.stop(2, "fell behind", rounds_reached=1)
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
     complete, failed, stopped = study.trials

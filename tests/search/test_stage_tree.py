@@ -94,3 +94,17 @@ def test_it_tries_everything_before_it_gives_up() -> None:
     for draw in (14, 15):
         with pytest.raises(ExhaustedError):
             study.propose(new_sampler(draw))
+
+
+def test_a_choice_that_always_fails_is_soon_left_alone() -> None:
+    """What failed counts as the worst that was seen, or no change would be expected of it."""
+    study, new_sampler = study_of(stage_of((), 0.9)), maker()
+    failures = []
+    for draw in range(40):
+        row, schedule = study.propose(new_sampler(draw))
+        failures.append(schedule[-1].lr == 3e-3)
+        if not failures[-1]:
+            study.observe(stage_of(schedule))
+        study.settle(row)
+    assert 0 < sum(failures) < 10
+    assert sum(failures[20:]) < 4

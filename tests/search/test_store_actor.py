@@ -22,7 +22,7 @@ def test_a_missing_stage_is_trained_by_one_trial(actor: StoreActor) -> None:
     assert actor.request(0, None, None) == "train"  # its worker died, and it asks again
     root = actor.commit(0, draft(()), b"weights")
     assert actor.request(1, None, None) == root
-    assert actor.weights(root.id) == b"weights"
+    assert actor.weights(1, root.id) == b"weights"
 
 
 def test_different_rounds_are_claimed_apart(actor: StoreActor) -> None:
@@ -71,7 +71,34 @@ def test_no_round_is_started_that_would_pass_the_epochs(tmp_path: Path) -> None:
 def test_damaged_weights_make_a_stage_missing(tmp_path: Path, actor: StoreActor) -> None:
     root = actor.commit(0, draft(()), b"weights")
     (tmp_path / "stages" / root.id / "model.safetensors").write_bytes(b"weighTs")
-    assert actor.weights(root.id) is None
+    assert actor.request(1, root.id, ROUND) == "train"
+    assert actor.weights(1, root.id) is None
     assert actor.request(1, None, None) == "train"
     assert actor.commit(1, draft(()), b"weights").trial == 1
-    assert actor.weights(root.id) == b"weights"
+    assert actor.weights(1, root.id) == b"weights"
+
+
+def test_a_trial_that_finds_its_parent_damaged_can_train_it_within_the_epochs(
+    tmp_path: Path,
+) -> None:
+    """Its claim on the child must not take the epochs that the parent needs."""
+    actor = StoreActor(tmp_path / "stages", max_epochs=5)
+    root = actor.commit(0, draft(()), b"")
+    one, four = (Round(rate=0.5, epochs=n, lr=1e-3) for n in (1, 4))
+    parent = actor.commit(0, draft((one,)), b"weights")
+    actor.commit(0, draft((Round(rate=0.7, epochs=0, lr=1e-3),)), b"")
+    assert actor.request(1, parent.id, four) == "train"
+    (tmp_path / "stages" / parent.id / "model.safetensors").write_bytes(b"weighTs")
+    assert actor.weights(1, parent.id) is None
+    assert actor.request(1, root.id, one) == "train"
+
+
+def test_a_closed_store_starts_no_round_and_accepts_those_that_run(actor: StoreActor) -> None:
+    root = actor.commit(0, draft(()), b"")
+    (other,) = rounds(0.7)
+    assert actor.request(1, root.id, ROUND) == "train"
+    actor.close()
+    assert actor.request(2, root.id, other) == "over"
+    assert actor.request(2, root.id, ROUND) == "wait"
+    done = actor.commit(1, draft((ROUND,)), b"")
+    assert actor.request(2, root.id, ROUND) == done
