@@ -12,6 +12,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,9 @@ class StageStore:
                 if not repair or isinstance(error, StageFormatError):
                     raise
                 self.put_aside(stage_id, str(error))
+        for aside in folder.glob(f"{_DAMAGED}*"):
+            with suppress(StoreError):  # where the weights are damaged, the record tells
+                self._count(_parsed(aside / _RECORD))
 
     def __len__(self) -> int:
         return len(self._stages)
@@ -79,7 +83,7 @@ class StageStore:
 
     @property
     def executed_epochs(self) -> int:
-        """Fine-tuning epochs of all rounds that were accepted."""
+        """Fine-tuning epochs of all rounds that were accepted, of damaged stages' too."""
         return self._executed_epochs
 
     def child(self, parent: str | None, round_: Round | None) -> Stage | None:
@@ -96,8 +100,14 @@ class StageStore:
         return self._admit(_read_record(self._folder, stage_id))
 
     def rescan(self) -> None:
-        """Take up all stages that were committed by somebody else since this store was opened."""
-        for stage_id in stage_ids(self._folder):
+        """Take up what was committed by somebody else since this store was opened.
+
+        What was set aside by somebody else is forgotten.
+        """
+        present = stage_ids(self._folder)
+        for stage_id in set(self._stages).difference(present):
+            self._forget(stage_id)
+        for stage_id in present:
             self.adopt(stage_id)
 
     def weights(self, stage_id: str) -> bytes:
@@ -146,9 +156,7 @@ class StageStore:
 
     def put_aside(self, stage_id: str, reason: str) -> None:
         """Move a damaged stage out of the way, so that it can be trained again."""
-        stage = self._stages.pop(stage_id, None)
-        if stage is not None:
-            del self._edges[stage.edge]
+        self._forget(stage_id)
         number = sum(1 for _ in self._folder.glob(f"{_DAMAGED}{stage_id}-*"))
         (self._folder / stage_id).rename(self._folder / f"{_DAMAGED}{stage_id}-{number}")
         sync_folder(self._folder)
@@ -160,11 +168,19 @@ class StageStore:
         for path in self._folder.glob(f"*/{UNFINISHED}*"):
             path.unlink()
 
+    def _forget(self, stage_id: str) -> None:
+        stage = self._stages.pop(stage_id, None)
+        if stage is not None:
+            del self._edges[stage.edge]
+
     def _admit(self, stage: Stage) -> Stage:
         self._stages[stage.id] = stage
         self._edges[stage.edge] = stage.id
-        self._executed_epochs = max(self._executed_epochs, stage.executed_epochs)
+        self._count(stage)
         return stage
+
+    def _count(self, stage: Stage) -> None:
+        self._executed_epochs = max(self._executed_epochs, stage.executed_epochs)
 
 
 def stage_ids(folder: Path) -> list[str]:
@@ -185,13 +201,17 @@ def _read_record(folder: Path, stage_id: str) -> Stage:
     if not is_stage_id(stage_id):
         raise StoreError(f"{stage_id!r} cannot be a stage's id")
     path = folder / stage_id / _RECORD
-    try:
-        stage = Stage.from_json(_decoded(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}") from error
+    stage = _parsed(path)
     if stage.id != stage_id:
         raise StoreError(f"{path} describes the stage {stage.id}")
     return stage
+
+
+def _parsed(path: Path) -> Stage:
+    try:
+        return Stage.from_json(_decoded(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
 
 
 def _read_weights(folder: Path, stage: Stage) -> bytes:

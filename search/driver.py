@@ -11,6 +11,7 @@ import ray
 import torch
 
 from data import ImageData
+from pruning import StoreError
 from search.campaign import Campaign, front, hypervolume
 from search.configuration import SearchConfig
 from search.console import Console
@@ -57,7 +58,10 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
                 console.line(f"Set aside, to be trained again: {reason}")
             tables = Tables(folder, search.store)
             _run(search, tables, pool, console, end)
-            _finish(search, tables, data, console)
+            try:
+                _finish(search, tables, data, console)
+            except StoreError as error:
+                raise BrokenOffError(f"{error}.") from error
 
 
 def _run(search: Search, tables: Tables, pool: Pool, console: Console, end: End) -> None:

@@ -5,6 +5,7 @@ that is killed leaves a whole row in state RUNNING or none. The driver, which ho
 lock, is the only writer.
 """
 
+import sqlite3
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -168,7 +169,12 @@ class Ledger:
         except (SQLAlchemyError, StorageInternalError) as error:
             cause = error.__cause__ if isinstance(error, StorageInternalError) else error
             text = str(getattr(cause, "orig", None) or cause or error).splitlines()[0]
-            raise LedgerError(f"{self._path} cannot be used: {text}.") from error
+            message = f"{self._path} cannot be used: {text}."
+            if (
+                type(getattr(cause, "orig", None)) is sqlite3.DatabaseError
+            ):  # and none of its kinds
+                message += " Move it away, and its trials are restored from the stages."
+            raise LedgerError(message) from error
 
 
 def _depth(stage: Stage | None) -> int:

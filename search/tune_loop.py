@@ -9,7 +9,7 @@ from typing import Any
 from ray import tune
 from ray.tune.search import Searcher
 
-from pruning import Stage
+from pruning import Stage, StoreError
 from search.campaign import Campaign
 from search.devices import Pool
 from search.errors import LedgerError
@@ -112,6 +112,8 @@ class _CampaignSearcher(Searcher):
             self._campaign.abandon(str(failure).removesuffix("."))
 
     def _end(self, number: int, result: dict[str, Any]) -> None:
+        if self._campaign.broken is not None:
+            return  # it stays as it is, for the next run
         if BROKEN in result:
             self._campaign.abandon(result[BROKEN])
         elif FAILURE in result:
@@ -149,8 +151,15 @@ class _CampaignStopper(tune.Stopper):
         """Whether the trial ends with this result."""
         if STAGE not in result:
             return True
-        stage, on_front = self._campaign.accept(result[STAGE])
-        self._on_stage(stage, on_front)
+        try:
+            stage, on_front = self._campaign.accept(result[STAGE])
+            self._on_stage(stage, on_front)
+        except StoreError as failure:
+            self._campaign.abandon(str(failure))
+            return True
+        except OSError as failure:
+            self._campaign.abandon(f"{failure.strerror}: {failure.filename}")
+            return True
         return self._campaign.ends_with(self._numbers[trial_id], stage)
 
     def stop_all(self) -> bool:

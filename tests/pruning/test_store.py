@@ -52,6 +52,31 @@ def test_executed_epochs_count_what_was_accepted(folder: Path) -> None:
     assert store.executed_epochs == 4
 
 
+def test_epochs_of_stages_that_were_set_aside_count(folder: Path) -> None:
+    writer = StageStore(folder)
+    writer.commit(ROOT, b"root", trial=0)
+    writer.commit(CHILD, b"child", trial=0)
+    reader = StageStore(folder)
+    (folder / CHILD.id / "model.safetensors").write_bytes(b"another child")
+    assert StageStore(folder, repair=True).executed_epochs == 2
+    assert StageStore(folder).executed_epochs == 2
+    assert StageStore(folder, repair=True).commit(CHILD, b"child", trial=1).executed_epochs == 4
+    reader.rescan()
+    assert reader[CHILD.id].executed_epochs == 4
+
+
+def test_a_reader_forgets_what_the_writer_set_aside(folder: Path) -> None:
+    writer = StageStore(folder)
+    writer.commit(ROOT, b"root", trial=0)
+    writer.commit(CHILD, b"child", trial=0)
+    reader = StageStore(folder)
+    writer.put_aside(CHILD.id, "damaged")
+    reader.rescan()
+    assert CHILD.id not in reader
+    assert reader.child(ROOT.id, ROUND) is None
+    assert reader.executed_epochs == 2
+
+
 def test_the_first_commit_under_an_id_is_the_truth(folder: Path) -> None:
     store = StageStore(folder)
     first = store.commit(ROOT, b"first", trial=0)

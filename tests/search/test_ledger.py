@@ -106,7 +106,7 @@ def test_any_folder_name_is_only_a_name(tmp_path: Path, name: str) -> None:
 
 def test_a_file_that_is_no_ledger_is_an_error(path: Path) -> None:
     path.write_bytes(b"not a database, but longer than a page's header " * 9)
-    with pytest.raises(LedgerError, match=r"study\.db cannot be used"):
+    with pytest.raises(LedgerError, match=r"study\.db cannot be used.*Move it away"):
         Ledger(path, SPACE)
 
 
