@@ -349,7 +349,12 @@ def test_ctrl_c_ends_it_with_130(cache: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), "--data", "digits", "--root-epochs", "1"],
         cwd=tmp_path,
-        env={**os.environ, "XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "XDG_CACHE_HOME": str(cache),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
