@@ -1,6 +1,6 @@
 """How many epochs of training each sampler needs for the same front.
 
-    python experiments/efficiency.py --data fashion-mnist --seeds 10 11 12 13 14
+    python experiments/efficiency.py --data fashion-mnist --seeds 12 13 14 15 16
 
 For each seed a root is trained, and every sampler searches from it with a budget of executed
 epochs. All runs of a seed share one store, so that a round which another sampler had run already

@@ -16,40 +16,9 @@ _BELOW = np.array([-0.2, -0.1, -0.05, -0.02])  # the front, in scaled accuracy
 _ABOVE = np.array([0, 0.05, 0.15, 0.4, 1])  # the front, in shares of what is left to the top
 _LEVELS = np.concatenate((_BELOW, _ABOVE))
 _LEAST_SPAN = 0.1  # from the front to the top
-_ABSCISSAS = np.array([-np.sqrt(3), 0, np.sqrt(3)])  # of Gauss-Hermite quadrature, with its
-_WEIGHTS = np.array([1 / 6, 2 / 3, 1 / 6])  # weights
+_ABSCISSAS = np.array([-np.sqrt(3), 0, np.sqrt(3)])  # of three-point Gauss-Hermite quadrature
+_WEIGHTS = np.array([1 / 6, 2 / 3, 1 / 6])  # of its points
 _NEGLIGIBLE = 4.0  # standard deviations below the front
-
-
-@dataclass(frozen=True, slots=True)
-class Children:
-    """What each of R rounds is expected to make of each of m networks.
-
-    Attributes:
-        x: Scaled log-parameters (m, R).
-        mean: Of the scaled accuracies, which are Gaussian (m, R).
-        deviation: Their standard deviations (m, R), above 0.
-    """
-
-    x: Array
-    mean: Array
-    deviation: Array
-
-    def gain(self, front: "Front", until: Array | None = None) -> Array:
-        """Hypervolume that each is expected to add alone (m, R); see `expected_gain`.
-
-        Args:
-            front: What is there already.
-            until: Abscissas beyond which nothing counts (m,).
-        """
-        near = self.mean + _NEGLIGIBLE * self.deviation > front.heights(self.x)
-        if until is not None:
-            until = np.broadcast_to(until[:, None], near.shape)[near]
-        gain = np.zeros(near.shape)
-        gain[near] = expected_gain(
-            front.x, front.y, self.x[near], self.mean[near], self.deviation[near], until
-        )
-        return gain
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +53,37 @@ class Front:
     def _span(self, height: Array) -> Array:
         span: Array = np.maximum(self.y.max() - height, 0) + _LEAST_SPAN
         return span
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What each of R rounds is expected to make of each of m networks.
+
+    Attributes:
+        x: Scaled log-parameters (m, R).
+        mean: Of the scaled accuracies, which are Gaussian (m, R).
+        deviation: Their standard deviations (m, R), above 0.
+    """
+
+    x: Array
+    mean: Array
+    deviation: Array
+
+    def gain(self, front: Front, until: Array | None = None) -> Array:
+        """Hypervolume that each is expected to add alone (m, R); see `expected_gain`.
+
+        Args:
+            front: What is there already.
+            until: Abscissas beyond which nothing counts (m,).
+        """
+        near = self.mean + _NEGLIGIBLE * self.deviation > front.heights(self.x)
+        if until is not None:
+            until = np.broadcast_to(until[:, None], near.shape)[near]
+        gain = np.zeros(near.shape)
+        gain[near] = expected_gain(
+            front.x, front.y, self.x[near], self.mean[near], self.deviation[near], until
+        )
+        return gain
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from search.space import SearchSpace
 
 _PARENTS = 50  # that are looked at for one proposal
 _OBSERVATIONS = 200  # that the model learns from
-_WIDTHS = np.geomspace(1 / 64, 1, 82)  # of the networks from which rounds are planned
+_WIDTHS = np.geomspace(1 / 64, 1, 82)  # from which rounds are planned, 5 % apart: interpolated
+# between coarser ones, a plan would reach parameter counts that no round does
 _LEAST_COST = 0.5  # of a round, in epochs: one without epochs is evaluated too
 _TIE = 1e-6  # rounds whose promises differ by less than this share promise the same
 _HALVINGS = 2.0  # of the width: its length scale in the model
@@ -59,7 +60,6 @@ class StageTreeSampler(BaseSampler):
         self._rounds = space.rounds()
         self._place = {round_: place for place, round_ in enumerate(self._rounds)}
         self._described = _describe(self._rounds)
-        self._narrowings: dict[float, Array] = {}
         self._costs = np.array([max(r.epochs, _LEAST_COST) for r in self._rounds])
 
     def infer_relative_search_space(
@@ -132,30 +132,27 @@ class StageTreeSampler(BaseSampler):
         self, widths: Array, x: Array, y: Array, change: Array, deviation: Array
     ) -> Children:
         """What the rounds are expected to make of some networks."""
-        narrowing = np.array([self._narrowing(width) for width in widths])
-        return Children(x[:, None] + narrowing, y[:, None] + change, deviation)
+        different, places = np.unique(widths, return_inverse=True)
+        narrowings = np.array([self._narrowing(width) for width in different])
+        return Children(x[:, None] + narrowings[places], y[:, None] + change, deviation)
 
     def _learnt(self, widths: Array, y: Array, behind: Array) -> RoundModel:
         """The model of the rounds that were run on the stages nearest to the front.
 
-        Rounds that failed count as the worst of those that did not, as if run on the same stage.
+        Rounds that failed count as the worst of those that did not, wherever that was.
         """
-        parents = self._tree.parents
-        children = np.flatnonzero(parents >= 0)
-        relevant = children[np.argsort(behind[parents[children]], kind="stable")][:_OBSERVATIONS]
-        known = parents[relevant].tolist()
-        rounds = [self._place[self._tree.schedules[i][-1]] for i in relevant]
-        changes = (y[relevant] - y[known]).tolist()
-        worst = min(changes, default=0.0)
-        for parent, round_ in self._tree.failed():
-            known.append(parent)
-            rounds.append(self._place[round_])
-            changes.append(worst)
-        places = np.array(known, dtype=np.intp)
+        tree = self._tree
+        children = np.flatnonzero(tree.parents >= 0)
+        failed = list(tree.failed())
+        parents = np.append(tree.parents[children], np.array([i for i, _ in failed], np.intp))
+        run = [tree.schedules[i][-1] for i in children] + [round_ for _, round_ in failed]
+        changes = y[children] - y[tree.parents[children]]
+        changes = np.append(changes, np.full(len(failed), changes.min(initial=0.0)))
+        relevant = np.argsort(behind[parents], kind="stable")[:_OBSERVATIONS]
+        known = parents[relevant]
+        rounds = np.array([self._place[run[i]] for i in relevant], dtype=np.intp)
         return RoundModel.fit(
-            _networks(widths[places], y[places]),
-            self._described[np.array(rounds, dtype=np.intp)],
-            np.array(changes),
+            _networks(widths[known], y[known]), self._described[rounds], changes[relevant]
         )
 
     def _with_pending(self, model: RoundModel, x: Array, y: Array) -> tuple[Array, Array]:
@@ -172,11 +169,9 @@ class StageTreeSampler(BaseSampler):
 
     def _narrowing(self, width: float) -> Array:
         """How each of the rounds changes the scaled log-parameters of a network of a width."""
-        if width not in self._narrowings:
-            now = self._tree.x_at(width)
-            by = {rate: self._tree.x_at(width * rate) - now for rate in self._space.rates}
-            self._narrowings[width] = np.array([by[round_.rate] for round_ in self._rounds])
-        return self._narrowings[width]
+        now = self._tree.x_at(width)
+        by = {rate: self._tree.x_at(width * rate) - now for rate in self._space.rates}
+        return np.array([by[round_.rate] for round_ in self._rounds])
 
 
 def _networks(widths: Array, y: Array) -> Array:
