@@ -105,7 +105,11 @@ def _trials(ledger: Path, space: SearchSpace) -> list[Trial] | None:
     with tempfile.TemporaryDirectory() as scratch:
         for part in ledger.parent.glob(f"{ledger.name}*"):
             shutil.copy2(part, scratch)
-        return list(Ledger(Path(scratch) / ledger.name, space))
+        copy = Path(scratch) / ledger.name
+        try:
+            return list(Ledger(copy, space))
+        except LedgerError as error:
+            raise LedgerError(str(error).replace(str(copy), str(ledger))) from error
 
 
 def _unfinished_trials(store: StageStore, trials: list[Trial]) -> list[str]:

@@ -168,11 +168,10 @@ class Ledger:
             yield
         except (SQLAlchemyError, StorageInternalError) as error:
             cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-            text = str(getattr(cause, "orig", None) or cause or error).splitlines()[0]
+            origin = getattr(cause, "orig", None)
+            text = str(origin or cause or error).splitlines()[0]
             message = f"{self._path} cannot be used: {text}."
-            if (
-                type(getattr(cause, "orig", None)) is sqlite3.DatabaseError
-            ):  # and none of its kinds
+            if type(origin) is sqlite3.DatabaseError:  # not one of its kinds: the file is damaged
                 message += " Move it away, and its trials are restored from the stages."
             raise LedgerError(message) from error
 

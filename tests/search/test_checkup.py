@@ -105,3 +105,11 @@ def test_what_is_no_search_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([str(tmp_path)]) == 2
     assert "holds no search" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_ledger_is_named_as_it_lies(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (whole / "study.db").write_bytes(b"not a database, but longer than a page's header " * 9)
+    assert main([str(whole)]) == 2
+    assert f"{whole / 'study.db'} cannot be used" in capsys.readouterr().err
