@@ -66,7 +66,7 @@ class StageStore:
                     raise
                 self.put_aside(stage_id, str(error))
         for aside in folder.glob(f"{_DAMAGED}*"):
-            with suppress(StoreError):  # where the weights are damaged, the record tells
+            with suppress(StoreError):  # its record may be what is damaged
                 self._count(_parsed(aside / _RECORD))
 
     def __len__(self) -> int:

@@ -160,8 +160,8 @@ class Campaign:
 
     def end(self, number: int) -> None:
         """Record that a trial has ended: complete, or stopped after one of its rounds."""
-        reason = self.ended_by if self.cut else None
-        self._conclude(self._in_flight[number], reason or _FAR_BEHIND)
+        reason = (self.cut and self.ended_by) or _FAR_BEHIND
+        self._conclude(self._in_flight[number], reason)
         self._settle(number)
 
     def fail(self, number: int, reason: str) -> None:
@@ -242,14 +242,14 @@ class Campaign:
             if not self._in_flight:
                 self.ended_by = "every schedule of the search space was tried"
             return None
-        failure = self._known_failure(schedule)
-        self._count_repeats(schedule, failed=failure is not None)
+        failing = self._failing_part(schedule)
+        self._count_repeats(schedule, failed=failing is not None)
         trial = self._ledger.add(schedule)
         self._rows[trial.number] = row
-        if failure is None:
+        if failing is None:
             return trial
         self._in_flight[trial.number] = trial
-        self._fail(trial.number, self._failing[schedule[: failure + 1]], failure)
+        self._fail(trial.number, self._failing[failing], len(failing) - 1)
         return None
 
     def _take_up(self, trial: Trial) -> None:
@@ -258,9 +258,9 @@ class Campaign:
         if trial.failed or trial.stopped:
             if trial.reason is not None and trial.rounds_reached is not None:
                 self._remember_failure(trial.schedule, trial.reason, trial.rounds_reached)
-            if trial.failed or trial.reason == _FAR_BEHIND:
+            cut = trial.stopped and trial.reason != _FAR_BEHIND
+            if not cut:  # what a budget cut may be proposed again
                 self._study.settle(self._study.adopt(trial.schedule))
-            # What a budget cut may be proposed again.
         elif trial.running or len(made) <= len(trial.schedule):
             self._rows[trial.number] = self._study.adopt(trial.schedule)
             self._adopted.append(trial)
@@ -275,12 +275,10 @@ class Campaign:
         if reason.startswith(DIVERGED) and reached < len(schedule):
             self._failing[schedule[: reached + 1]] = reason
 
-    def _known_failure(self, schedule: Schedule) -> int | None:
-        """After how many rounds a schedule is known to diverge; -1 if the root does."""
-        for length in range(len(schedule) + 1):
-            if schedule[:length] in self._failing:
-                return length - 1
-        return None
+    def _failing_part(self, schedule: Schedule) -> Schedule | None:
+        """The beginning of a schedule whose last round, or the root, is known to diverge."""
+        beginnings = (schedule[:length] for length in range(len(schedule) + 1))
+        return next((part for part in beginnings if part in self._failing), None)
 
     def _count_repeats(self, schedule: Schedule, *, failed: bool) -> None:
         known = failed or len(path(self._store, schedule)) > len(schedule)

@@ -13,7 +13,7 @@ import tyro
 
 from search.configuration import SearchConfig
 from search.console import Console
-from search.errors import BrokenOffError, LedgerError, RefusedError, SearchError
+from search.errors import BrokenOffError, LedgerError, RefusedError, SearchError, in_words
 
 # Imports inside the functions below spare --help and refusals the seconds that torch and Ray take.
 _REFUSED, _INTERRUPTED = 2, 130
@@ -59,7 +59,7 @@ def _farewell(why: BaseException, folder: Path | None, console: Console) -> int:
     if isinstance(why, (BrokenOffError, LedgerError)):
         return _refused(str(why), _resume_line(folder))
     if isinstance(why, OSError) and (why.filename is not None or why.errno in _OUTSIDE):
-        return _refused(f"{why.strerror}: {why.filename}.", _resume_line(folder))
+        return _refused(f"{in_words(why)}.", _resume_line(folder))
     # Ray answers SIGTERM with SystemExit until the search watches for it itself.
     by_ray = isinstance(why, SystemExit) and why.code == signal.SIGTERM
     if not by_ray and not isinstance(why, KeyboardInterrupt):

@@ -4,6 +4,11 @@ DIVERGED = "diverged"
 """Kind of a trial's failure that its round repeats whenever it is run."""
 
 
+def in_words(error: OSError) -> str:
+    """What the operating system says, and of which file, if it was said."""
+    return ": ".join(str(part) for part in (error.strerror, error.filename) if part is not None)
+
+
 class SearchError(Exception):
     """Base of every error this package raises on purpose."""
 

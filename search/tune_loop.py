@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 from pruning import Stage, StoreError
 from search.campaign import Campaign
 from search.devices import Pool
-from search.errors import LedgerError
+from search.errors import LedgerError, in_words
 from search.worker import BROKEN, FAILURE, OVER, SCHEDULE, STAGE, TRIAL, ScheduleTrial, WorkerPlan
 
 # Ray Tune reads these when it runs. Its own files are not needed: the ledger and the store are.
@@ -154,11 +154,9 @@ class _CampaignStopper(tune.Stopper):
         try:
             stage, on_front = self._campaign.accept(result[STAGE])
             self._on_stage(stage, on_front)
-        except StoreError as failure:
-            self._campaign.abandon(str(failure))
-            return True
-        except OSError as failure:
-            self._campaign.abandon(f"{failure.strerror}: {failure.filename}")
+        except (StoreError, OSError) as failure:
+            reason = in_words(failure) if isinstance(failure, OSError) else str(failure)
+            self._campaign.abandon(reason)
             return True
         return self._campaign.ends_with(self._numbers[trial_id], stage)
 
