@@ -6,6 +6,7 @@ lock, is the only writer.
 """
 
 import sqlite3
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from pruning import Round, Schedule, Stage
+from pruning.durable import replace_file
 from search.errors import LedgerError
 from search.space import SearchSpace
 
@@ -34,6 +36,9 @@ ROUNDS_REACHED = "rounds_reached"
 """User attribute of these rows, too: how many of its rounds are in the store; -1 of a FAIL row if
 not even the root is."""
 
+_FORGOTTEN = "its schedule was lost with study.db"
+_WAY_OUT = "Move it away, and its trials are restored from the stages."
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
@@ -41,7 +46,7 @@ class Trial:
 
     Attributes:
         number: The place in the ledger.
-        schedule: What was asked for.
+        schedule: What was asked for; empty if that was lost.
         state: Optuna's.
         reason: Why it has not all its rounds, if it ended so.
         rounds_reached: After how many of them it ended; -1 if there was no root.
@@ -77,7 +82,8 @@ class Ledger:
         space: The choices of the search.
 
     Raises:
-        LedgerError: The file cannot be read or written. So do all methods.
+        LedgerError: The file cannot be read or written, or has a row that is no trial of this
+            search. So do all methods.
     """
 
     def __init__(self, path: Path, space: SearchSpace) -> None:
@@ -98,7 +104,7 @@ class Ledger:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)  # names are for dashboards
                 self._study.set_metric_names(["val_accuracy", "params"])
-            self._trials = [_read(row) for row in self._study.get_trials(deepcopy=False)]
+            self._trials = [self._read(row) for row in self._study.get_trials(deepcopy=False)]
 
     def __len__(self) -> int:
         return len(self._trials)
@@ -133,20 +139,22 @@ class Ledger:
         attributes = {REASON: reason, ROUNDS_REACHED: rounds_reached}
         self._end_short(number, TrialState.FAIL, attributes)
 
-    def restore(self, stages: Iterable[Stage]) -> None:
-        """Enter the trials that made some stages, where the ledger itself was lost.
+    def restore(self, last: Stage | None) -> None:
+        """Enter a trial that was lost, by the last stage that it had trained, if it had any."""
+        if last is not None:
+            number = self.add(last.schedule).number
+            self.complete(number, val_accuracy=last.val_accuracy, params=last.params)
+            return
+        how: dict[str, Any] = {REASON: _FORGOTTEN, ROUNDS_REACHED: 0}
+        with self._storage_errors():
+            self._study.add_trial(create_trial(state=TrialState.PRUNED, user_attrs=how))
+        self._trials.append(
+            Trial(number=len(self._trials), schedule=(), state=TrialState.PRUNED, **how)
+        )
 
-        A stage knows the number of the trial that had it trained. The last stage of each is its
-        schedule; trials that trained nothing, or failed, are forgotten.
-        """
-        last: dict[int, Stage] = {}
-        for stage in stages:
-            if stage.schedule and len(stage.schedule) >= _depth(last.get(stage.trial)):
-                last[stage.trial] = stage
-        for number in sorted(last):
-            stage = last[number]
-            trial = self.add(stage.schedule)
-            self.complete(trial.number, val_accuracy=stage.val_accuracy, params=stage.params)
+    def disconnect(self) -> None:
+        """Let go of the file; the ledger is of no use any more."""
+        self._storage.engine.dispose()
 
     def _end_short(self, number: int, state: TrialState, attributes: dict[str, Any]) -> None:
         if not self._trials[number].running:
@@ -162,6 +170,34 @@ class Ledger:
     def _close(self, number: int, state: TrialState, **how: Any) -> None:
         self._trials[number] = replace(self._trials[number], state=state, **how)
 
+    def _read(self, row: FrozenTrial) -> Trial:
+        return Trial(
+            number=row.number,
+            schedule=self._schedule(row),
+            state=row.state,
+            reason=row.user_attrs.get(REASON),
+            rounds_reached=row.user_attrs.get(ROUNDS_REACHED),
+        )
+
+    def _schedule(self, row: FrozenTrial) -> Schedule:
+        if not row.params and row.state is TrialState.PRUNED:
+            return ()
+        try:
+            return tuple(
+                Round(
+                    rate=row.params[f"rate_{position}"],
+                    epochs=row.params[f"epochs_{position}"],
+                    lr=row.params[f"lr_{position}"],
+                    allocation=row.params.get(f"allocation_{position}", "uniform"),
+                )
+                for position in range(1, row.params["rounds"] + 1)
+            )
+        except KeyError:
+            raise LedgerError(
+                f"{self._path}: row {row.number} ({row.state.name}) is no trial of this search. "
+                + _WAY_OUT
+            ) from None
+
     @contextmanager
     def _storage_errors(self) -> Iterator[None]:
         try:
@@ -172,12 +208,36 @@ class Ledger:
             text = str(origin or cause or error).splitlines()[0]
             message = f"{self._path} cannot be used: {text}."
             if type(origin) is sqlite3.DatabaseError:  # not one of its kinds: the file is damaged
-                message += " Move it away, and its trials are restored from the stages."
+                message += f" {_WAY_OUT}"
             raise LedgerError(message) from error
 
 
-def _depth(stage: Stage | None) -> int:
-    return 0 if stage is None else len(stage.schedule)
+def open_ledger(path: Path, space: SearchSpace, stages: Iterable[Stage]) -> Ledger:
+    """The ledger at a path; if its rows were lost, restored from the stages of the search.
+
+    A stage knows the number of the trial that had it trained; the last stage of each is its
+    schedule. Of trials that had nothing trained, what they asked for stays unknown, so they are
+    entered as stopped; those after the last that had are entered not at all. The restored file is
+    put in place at once, so that none is ever there with a part of the rows.
+
+    Raises:
+        LedgerError: See `Ledger`.
+    """
+    last: dict[int, Stage] = {}
+    for stage in sorted(stages, key=lambda stage: len(stage.schedule)):
+        if stage.schedule:
+            last[stage.trial] = stage
+    ledger = Ledger(path, space)
+    if len(ledger) or not last:
+        return ledger
+    ledger.disconnect()
+    with tempfile.TemporaryDirectory() as scratch:
+        restored = Ledger(Path(scratch) / path.name, space)
+        for number in range(max(last) + 1):
+            restored.restore(last.get(number))
+        restored.disconnect()
+        replace_file(path, (Path(scratch) / path.name).read_bytes())
+    return Ledger(path, space)
 
 
 def _parameters(
@@ -190,22 +250,3 @@ def _parameters(
             params[f"{name}_{position}"] = getattr(round_, name)
             distributions[f"{name}_{position}"] = CategoricalDistribution(choices)
     return params, distributions
-
-
-def _read(row: FrozenTrial) -> Trial:
-    schedule = tuple(
-        Round(
-            rate=row.params[f"rate_{position}"],
-            epochs=row.params[f"epochs_{position}"],
-            lr=row.params[f"lr_{position}"],
-            allocation=row.params.get(f"allocation_{position}", "uniform"),
-        )
-        for position in range(1, row.params["rounds"] + 1)
-    )
-    return Trial(
-        number=row.number,
-        schedule=schedule,
-        state=row.state,
-        reason=row.user_attrs.get(REASON),
-        rounds_reached=row.user_attrs.get(ROUNDS_REACHED),
-    )

@@ -24,7 +24,7 @@ from search.description import describe
 from search.devices import Pool
 from search.errors import RefusedError
 from search.front import Scale
-from search.ledger import Ledger
+from search.ledger import Ledger, open_ledger
 from search.results_folder import ResultsFolder
 from search.samplers import sampler_maker
 from search.space import SearchSpace
@@ -182,9 +182,7 @@ def open_search(
     if config.checkpoint is not None and root.tensors is None and store.child(None, None) is None:
         raise RefusedError(f"{config.checkpoint} is gone, and is still needed: put it back.")
     space = SearchSpace.of(config)
-    ledger = Ledger(folder.ledger, space)
-    if not len(ledger):
-        ledger.restore(store)
+    ledger = open_ledger(folder.ledger, space, store)
     if earlier is not None:
         folder.write(description)  # after all that can be refused
     return Search(

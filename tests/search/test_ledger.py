@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 
 from pruning import Allocation, Round, StageStore
 from search.errors import LedgerError
-from search.ledger import REASON, ROUNDS_REACHED, Ledger
+from search.ledger import REASON, ROUNDS_REACHED, Ledger, open_ledger
 from tests.search.landscape import SPACE, grow, rounds
 
 SCHEDULE = (Round(rate=0.9, epochs=2, lr=3e-3), Round(rate=0.5, epochs=1, lr=1e-3))
@@ -111,10 +111,49 @@ def test_a_file_that_is_no_ledger_is_an_error(path: Path) -> None:
 
 
 def test_a_lost_ledger_is_restored_from_the_stages(path: Path, store: StageStore) -> None:
-    """Each trial's schedule is that of the last stage it had trained."""
+    """Each trial's schedule is that of the last stage it had trained, and its number the same."""
     grow(store, rounds(0.5, 0.7), trial=0)
     grow(store, rounds(0.5, 0.9), trial=2)
-    ledger = Ledger(path, SPACE)
-    ledger.restore(store)
-    assert [trial.schedule for trial in ledger] == [rounds(0.5, 0.7), rounds(0.5, 0.9)]
-    assert all(trial.state is TrialState.COMPLETE for trial in Ledger(path, SPACE))
+    for ledger in (open_ledger(path, SPACE, store), Ledger(path, SPACE)):
+        assert [trial.schedule for trial in ledger] == [rounds(0.5, 0.7), (), rounds(0.5, 0.9)]
+        assert [trial.number for trial in ledger] == [0, 1, 2]
+        assert [trial.state for trial in ledger] == [
+            TrialState.COMPLETE,
+            TrialState.PRUNED,
+            TrialState.COMPLETE,
+        ]
+    assert [file.name for file in path.parent.iterdir() if file.is_file()] == ["study.db"]
+
+
+@pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
+def test_a_ledger_goes_on_after_it_was_restored(
+    path: Path, store: StageStore, content: bytes | None
+) -> None:
+    grow(store, rounds(0.5, 0.7), trial=1)
+    if content is not None:
+        path.write_bytes(content)
+    ledger = open_ledger(path, SPACE, store)
+    assert ledger.add(SCHEDULE).number == 2
+    again = open_ledger(path, SPACE, store)
+    assert [trial.schedule for trial in again] == [(), rounds(0.5, 0.7), SCHEDULE]
+
+
+def test_a_ledger_that_cannot_be_put_in_place_is_not_there_in_part(
+    path: Path, store: StageStore
+) -> None:
+    grow(store, rounds(0.5, 0.7), trial=1)
+    obstacle = path.with_name(f".unfinished-{path.name}")
+    obstacle.mkdir()
+    with pytest.raises(OSError, match="unfinished"):
+        open_ledger(path, SPACE, store)
+    assert len(Ledger(path, SPACE)) == 0
+    obstacle.rmdir()
+    assert len(open_ledger(path, SPACE, store)) == 2
+
+
+def test_a_row_that_is_no_trial_of_the_search_is_an_error(path: Path) -> None:
+    Ledger(path, SPACE).add(SCHEDULE)
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
+    study.enqueue_trial({"rounds": 1})
+    with pytest.raises(LedgerError, match=r"study\.db: row 1 \(WAITING\) is no trial"):
+        Ledger(path, SPACE)
