@@ -136,21 +136,23 @@ class Campaign:
         """Give up this run; its unfinished trials stay as they are, for the next one."""
         self.broken = self.broken or reason
 
-    def accept(self, stage_id: str) -> tuple[Stage, bool]:
+    def accept(self, stage_id: str) -> tuple[Stage, list[Stage]]:
         """Take note of a stage that was committed, and of its ancestors.
 
         The news of an ancestor, which another trial may have trained, can be still on its way.
 
         Returns:
-            The stage, and whether it is new and on the front.
+            The stage; and those of it and its ancestors that are new and on the front.
         """
         known = stage_id in self._store
-        stage = self._store.adopt(stage_id)
-        self._study.observe(stage)
-        if stage.parent is not None and stage.parent not in self._store:
-            self.accept(stage.parent)
-        on_front = any(other.id == stage_id for other in front(self._store))
-        return stage, on_front and not known
+        line = [self._store.adopt(stage_id)]
+        while (parent := line[0].parent) is not None and parent not in self._store:
+            line.insert(0, self._store.adopt(parent))
+        for stage in line:
+            self._study.observe(stage)
+        members = {stage.id for stage in front(self._store)}
+        new = line[:-1] if known else line
+        return line[-1], [stage for stage in new if stage.id in members]
 
     def ends_with(self, number: int, stage: Stage) -> bool:
         """Whether a trial should end with a stage that it has just reached."""

@@ -62,10 +62,11 @@ class Observer:
         self._start = time.monotonic()
         self._trials_before = campaign.progress().trials
 
-    def on_stage(self, stage: Stage, on_front: bool) -> None:
-        """A stage has come in."""
-        if on_front:
+    def on_stage(self, newcomers: list[Stage]) -> None:
+        """A stage has come in, and some stages with it onto the front."""
+        if newcomers:
             self._tables.write_front()
+        for stage in newcomers:
             self._console.line(describe_stage(stage))
         self._tables.write_candidates_if_due()
 

@@ -33,7 +33,7 @@ def run_trials(
     store: Any,
     *,
     scratch: Path,
-    on_stage: Callable[[Stage, bool], None],
+    on_stage: Callable[[list[Stage]], None],
     on_step: Callable[[], None],
 ) -> None:
     """Run a campaign's trials to the end.
@@ -44,8 +44,8 @@ def run_trials(
         plan: What workers need to know.
         store: Handle of the store actor.
         scratch: A folder for what Tune writes; removed in the end.
-        on_stage: Called with a stage that the campaign has accepted, and whether it is on the
-            front.
+        on_stage: Called when the campaign has accepted a stage, with those stages that have
+            come onto the front with it.
         on_step: Called several times a second; what it raises ends the run.
     """
     os.environ.update(_SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(pool.workers))
@@ -141,7 +141,7 @@ class _CampaignStopper(tune.Stopper):
         self,
         campaign: Campaign,
         numbers: dict[str, int],
-        on_stage: Callable[[Stage, bool], None],
+        on_stage: Callable[[list[Stage]], None],
     ) -> None:
         self._campaign = campaign
         self._numbers = numbers
@@ -152,8 +152,8 @@ class _CampaignStopper(tune.Stopper):
         if STAGE not in result:
             return True
         try:
-            stage, on_front = self._campaign.accept(result[STAGE])
-            self._on_stage(stage, on_front)
+            stage, newcomers = self._campaign.accept(result[STAGE])
+            self._on_stage(newcomers)
         except (StoreError, OSError) as failure:
             reason = in_words(failure) if isinstance(failure, OSError) else str(failure)
             self._campaign.abandon(reason)

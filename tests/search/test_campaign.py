@@ -103,23 +103,23 @@ def test_news_of_a_child_may_come_before_its_parents(
 ) -> None:
     reader = StageStore(tmp_path / "stages")
     campaign = make_campaign(reader, ledger)
-    *_, last = grow(store, rounds(0.5, 0.7))
-    stage, _ = campaign.accept(last.id)
-    assert stage == last
+    line = grow(store, rounds(0.5, 0.7))
+    assert campaign.accept(line[-1].id) == (line[-1], line)  # all three are on the front
     assert len(reader) == 3
+    assert campaign.accept(line[1].id) == (line[1], [])
 
 
 def test_accept_tells_whether_a_new_stage_is_on_the_front(
     tmp_path: Path, store: StageStore, ledger: Ledger
 ) -> None:
     campaign = make_campaign(StageStore(tmp_path / "stages"), ledger)
-    store.commit(draft((), 0.9), b"", trial=0)
+    root = store.commit(draft((), 0.9), b"", trial=0)
     good = store.commit(draft(rounds(0.5), 0.8), b"", trial=0)
     bad = store.commit(draft(rounds(0.7), 0.7), b"", trial=0)
-    assert campaign.accept(good.id) == (good, True)
-    assert campaign.accept(good.id) == (good, False)
-    assert campaign.accept(good.id) == (good, False)
-    assert campaign.accept(bad.id) == (bad, False)
+    assert campaign.accept(good.id) == (good, [root, good])
+    assert campaign.accept(good.id) == (good, [])
+    assert campaign.accept(good.id) == (good, [])
+    assert campaign.accept(bad.id) == (bad, [])
 
 
 def test_progress_counts(store: StageStore, ledger: Ledger) -> None:
