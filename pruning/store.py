@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pruning.durable import UNFINISHED, replace_file, sync_folder, write_synced
 from pruning.errors import StageFormatError, StoreError
-from pruning.rounds import Round
+from pruning.rounds import Round, Schedule
 from pruning.stages import Draft, Stage, is_stage_id
 
 _WEIGHTS, _RECORD = "model.safetensors", "stage.json"
@@ -90,6 +90,17 @@ class StageStore:
         """The stage that `round_` made of `parent`, if it is there; of (None, None), the root."""
         stage_id = self._edges.get((parent, round_))
         return None if stage_id is None else self._stages[stage_id]
+
+    def path(self, schedule: Schedule) -> list[Stage]:
+        """The stages of a schedule that exist, from the root on, up to the first that does not."""
+        stages: list[Stage] = []
+        steps: tuple[Round | None, ...] = (None, *schedule)
+        for round_ in steps:
+            stage = self.child(stages[-1].id if stages else None, round_)
+            if stage is None:
+                break
+            stages.append(stage)
+        return stages
 
     def adopt(self, stage_id: str) -> Stage:
         """Take up a stage that was committed by somebody else since this store was opened.

@@ -7,7 +7,7 @@ tells it what became of them. The campaign keeps ledger, store and sampler study
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pruning import Round, Schedule, Stage, StageStore
+from pruning import Schedule, Stage, StageStore
 from search.early_stop import far_behind
 from search.errors import DIVERGED, ExhaustedError
 from search.flatness import is_flat
@@ -173,7 +173,7 @@ class Campaign:
             number: Of the trial.
             reason: What happened; up to a colon, the kind of failure.
         """
-        made = len(path(self._store, self._in_flight[number].schedule))
+        made = len(self._store.path(self._in_flight[number].schedule))
         self._fail(number, reason, made - 1)
 
     def retry(self, number: int, reason: str) -> None:
@@ -204,7 +204,7 @@ class Campaign:
 
     def _conclude(self, trial: Trial, reason: str) -> None:
         """Tell the ledger that a trial is complete, or else stopped for a reason."""
-        stages = path(self._store, trial.schedule)
+        stages = self._store.path(trial.schedule)
         if len(stages) > len(trial.schedule):
             last = stages[-1]
             self._ledger.complete(trial.number, val_accuracy=last.val_accuracy, params=last.params)
@@ -256,7 +256,7 @@ class Campaign:
 
     def _take_up(self, trial: Trial) -> None:
         """Go on with a trial of an earlier run: to its end, or to mend what is lost of it."""
-        made = path(self._store, trial.schedule)
+        made = self._store.path(trial.schedule)
         if trial.failed or trial.stopped:
             if trial.reason is not None and trial.rounds_reached is not None:
                 self._remember_failure(trial.schedule, trial.reason, trial.rounds_reached)
@@ -283,7 +283,7 @@ class Campaign:
         return next((part for part in beginnings if part in self._failing), None)
 
     def _count_repeats(self, schedule: Schedule, *, failed: bool) -> None:
-        known = failed or len(path(self._store, schedule)) > len(schedule)
+        known = failed or len(self._store.path(schedule)) > len(schedule)
         asked = any(trial.schedule == schedule for trial in self._in_flight.values())
         self._repeats = self._repeats + 1 if known or asked else 0
         if self._repeats == _MOST_REPEATS:
@@ -311,18 +311,6 @@ class Campaign:
         self._study.settle(self._rows.pop(number))
         del self._in_flight[number]
         self._exhausted = False  # the stages that it left may have children to try
-
-
-def path(store: StageStore, schedule: Schedule) -> list[Stage]:
-    """The stages of a schedule that exist, from the root on, up to the first that does not."""
-    stages: list[Stage] = []
-    steps: tuple[Round | None, ...] = (None, *schedule)
-    for round_ in steps:
-        stage = store.child(stages[-1].id if stages else None, round_)
-        if stage is None:
-            break
-        stages.append(stage)
-    return stages
 
 
 def front(stages: Iterable[Stage]) -> list[Stage]:

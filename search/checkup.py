@@ -11,7 +11,6 @@ from typing import Annotated
 import tyro
 
 from pruning import StageStore, StoreError, damage, stage_ids
-from search.campaign import path
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import LedgerError, RefusedError
@@ -115,7 +114,7 @@ def _trials(ledger: Path, space: SearchSpace) -> list[Trial] | None:
 def _unfinished_trials(store: StageStore, trials: list[Trial]) -> list[str]:
     findings = []
     for trial in trials:
-        missing = len(trial.schedule) + 1 - len(path(store, trial.schedule))
+        missing = len(trial.schedule) + 1 - len(store.path(trial.schedule))
         if trial.running:
             findings.append(f"trial {trial.number} is unfinished: {missing} networks to train")
         elif not (trial.failed or trial.stopped) and missing:

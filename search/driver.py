@@ -20,13 +20,18 @@ from search.errors import BrokenOffError
 from search.interruption import Interruption
 from search.observer import Observer, Tables
 from search.opening import Search, find_root, open_images, open_search
-from search.ray_cluster import start_ray, start_store, watching_daemons, worker_pool
+from search.ray_cluster import (
+    ask_activities,
+    start_ray,
+    start_store,
+    watching_daemons,
+    worker_pool,
+)
 from search.results_folder import ResultsFolder
 from search.run_time import RunTime
 from search.tune_loop import run_trials
 
 _REASONS = 3  # for failures, that are shown in the end
-_ANSWER_SECONDS = 60  # how long Ray may take for a trifle before it is taken for dead
 
 
 End = Callable[[BaseException], None]
@@ -90,12 +95,7 @@ def _run_trials(
     config = search.config
     start_ray(pool)
     writer = start_store(search.folder.stages, config.max_epochs)
-    observer = Observer(
-        campaign,
-        tables,
-        console,
-        lambda: ray.get(writer.activities.remote(), timeout=_ANSWER_SECONDS),
-    )
+    observer = Observer(campaign, tables, console, lambda: ask_activities(writer))
     interruption = Interruption()
 
     def on_step() -> None:

@@ -16,11 +16,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.configuration import SearchConfig
 from search.devices import Pool, make_pool, usable_cores
 from search.errors import RefusedError
-from search.store_actor import StoreActor
+from search.store_actor import Activity, StoreActor
 
 _CONNECT_SECONDS = 5
 _FREE_SECONDS = 120
 _WATCH_SECONDS = 0.5
+_ANSWER_SECONDS = 0.5  # that a status may wait for the store's actor, which can still be starting
 _DAEMONS = ("gcs_server", "raylet")
 _OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
@@ -116,6 +117,15 @@ def start_store(folder: Path, max_epochs: int | None) -> Any:
         max_task_retries=-1,
     )
     return actor.remote(folder.absolute(), max_epochs)
+
+
+def ask_activities(store: Any) -> dict[int, Activity]:
+    """What workers are doing, by trial; nothing if the store's actor does not answer soon."""
+    try:
+        answer: dict[int, Activity] = ray.get(store.activities.remote(), timeout=_ANSWER_SECONDS)
+    except ray.exceptions.GetTimeoutError:
+        return {}
+    return answer
 
 
 def _cluster_pool(config: SearchConfig) -> Pool:

@@ -5,9 +5,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pruning import Draft, Round, Stage, StageStore, StoreError
+from pruning import Draft, Round, Schedule, Stage, StageStore, StoreError
 
-Answer: TypeAlias = Stage | Literal["train", "wait", "over"]
+Step: TypeAlias = Literal["train", "wait", "over", "done"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What a trial shall do next.
+
+    Attributes:
+        reached: The last of its schedule's stages that exist without a gap; None if there is no
+            root.
+        step: "train" the next one; "wait", since another trial trains it; "over", since its
+            epochs would pass the limit, or the store is closed; "done", since none is missing.
+        weights: To train from: content of `model.safetensors` of `reached`.
+    """
+
+    reached: Stage | None
+    step: Step
+    weights: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,43 +55,26 @@ class StoreActor:
         self._claims: dict[tuple[str | None, Round | None], int] = {}
         self._activities: dict[int, Activity] = {}
 
-    def request(self, trial: int, parent: str | None, round_: Round | None) -> Answer:
-        """Ask for a stage.
+    def next_task(self, trial: int, schedule: Schedule) -> Task:
+        """What a trial shall do for its schedule; a stage that it shall train is claimed for it.
 
-        Returns:
-            The stage; or "train" if this trial shall train it, "wait" if another one does, "over"
-            if its epochs would pass the limit, or the store is closed.
+        A damaged stage that it would train from is set aside, and so has to be trained first.
         """
-        stage = self._store.child(parent, round_)
-        if stage is not None:
-            return stage
-        edge = (parent, round_)
-        if edge not in self._claims:
-            if self._closed:
-                return "over"
-            left = self._epochs_left()
-            claimed = sum(round_.epochs for _, round_ in self._claims if round_ is not None)
-            epochs = 0 if round_ is None else round_.epochs
-            if epochs > left:
-                return "over"
-            if epochs > left - claimed:
-                return "wait"  # a claim may come to nothing
-            self._claims[edge] = trial
-        return "train" if self._claims[edge] == trial else "wait"
-
-    def weights(self, trial: int, stage_id: str) -> bytes | None:
-        """Content of a stage's `model.safetensors`, for a trial that prunes it.
-
-        Returns:
-            The content; or None if it is damaged. The stage is then missing, to be trained again,
-            and the trial's claim on its child has ended.
-        """
+        stages = self._store.path(schedule)
+        if len(stages) > len(schedule):
+            return Task(reached=stages[-1], step="done")
+        if not stages:
+            return Task(reached=None, step=self._claim(trial, None, None))
+        reached = stages[-1]
+        step = self._claim(trial, reached.id, schedule[len(stages) - 1])
+        if step != "train":
+            return Task(reached=reached, step=step)
         try:
-            return self._store.weights(stage_id)
+            return Task(reached=reached, step=step, weights=self._store.weights(reached.id))
         except StoreError as error:
-            self._store.put_aside(stage_id, str(error))
+            self._store.put_aside(reached.id, str(error))
             self.release(trial)
-            return None
+            return self.next_task(trial, schedule)
 
     def commit(self, trial: int, draft: Draft, weights: bytes) -> Stage:
         """Accept a stage that a trial has trained."""
@@ -98,6 +98,21 @@ class StoreActor:
     def activities(self) -> dict[int, Activity]:
         """What the workers are doing, by trial."""
         return self._activities
+
+    def _claim(self, trial: int, parent: str | None, round_: Round | None) -> Step:
+        edge = (parent, round_)
+        if edge not in self._claims:
+            if self._closed:
+                return "over"
+            left = self._epochs_left()
+            claimed = sum(round_.epochs for _, round_ in self._claims if round_ is not None)
+            epochs = 0 if round_ is None else round_.epochs
+            if epochs > left:
+                return "over"
+            if epochs > left - claimed:
+                return "wait"  # a claim may come to nothing
+            self._claims[edge] = trial
+        return "train" if self._claims[edge] == trial else "wait"
 
     def _epochs_left(self) -> float:
         if self._max_epochs is None:

@@ -54,10 +54,11 @@ def run_trials(
         {"cpu": 1, "gpu": pool.gpus_per_worker},
     )
     numbers: dict[str, int] = {}
+    searcher = _CampaignSearcher(campaign, store, numbers)
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=_CampaignSearcher(campaign, store, numbers),
+            search_alg=searcher,
             num_samples=-1,
             reuse_actors=True,
         ),
@@ -66,7 +67,7 @@ def run_trials(
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=_CampaignStopper(campaign, numbers, on_stage),
-            callbacks=[_CampaignCallback(campaign, numbers, on_step)],
+            callbacks=[_CampaignCallback(campaign, numbers, searcher.on_trial_start, on_step)],
         ),
     )
     try:
@@ -76,24 +77,38 @@ def run_trials(
 
 
 class _CampaignSearcher(Searcher):
-    """Asks the campaign for trials, and tells it when they end."""
+    """Asks the campaign for trials, and tells it when they end.
+
+    Tune asks for another trial before it gives one that waits to a worker that has become free.
+    A proposal takes its time, so none is made until the one that waits has begun.
+    """
 
     def __init__(self, campaign: Campaign, store: Any, numbers: dict[str, int]) -> None:
         super().__init__()
         self._campaign = campaign
         self._store = store
         self._numbers = numbers
+        self._waiting: set[str] = set()
+        self._worker_is_free = False
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The configuration of a trial, None for "not now", or Tune's word for "no more"."""
+        if self._worker_is_free and self._waiting:
+            return None
         trial = self._campaign.next_trial()
         if trial is None:
             return Searcher.FINISHED if self._campaign.over else None
         self._numbers[trial_id] = trial.number
+        self._waiting.add(trial_id)
         return {
             TRIAL: trial.number,
             SCHEDULE: [round_.to_json() for round_ in trial.schedule],
         }
+
+    def on_trial_start(self, trial_id: str) -> None:
+        """Take note that a worker has begun with a trial."""
+        self._waiting.discard(trial_id)
+        self._worker_is_free = False
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -102,6 +117,8 @@ class _CampaignSearcher(Searcher):
 
         Tune logs what is raised here and goes on, so a ledger that fails ends the run otherwise.
         """
+        self._waiting.discard(trial_id)
+        self._worker_is_free = True
         number = self._numbers[trial_id]
         self._store.release.remote(number)
         if error or result is None:
@@ -166,17 +183,23 @@ class _CampaignStopper(tune.Stopper):
 
 
 class _CampaignCallback(tune.Callback):
-    """Brings back the trials of dead workers, and keeps time."""
+    """Tells when trials begin, brings back those of dead workers, and keeps time."""
 
     def __init__(
         self,
         campaign: Campaign,
         numbers: dict[str, int],
+        on_start: Callable[[str], None],
         on_step: Callable[[], None],
     ) -> None:
         self._campaign = campaign
         self._numbers = numbers
+        self._on_start = on_start
         self._on_step = on_step
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tell the searcher."""
+        self._on_start(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Put back a trial whose worker died.

@@ -23,7 +23,7 @@ from pruning import (
     keep_freed_memory,
 )
 from search.errors import DIVERGED, SearchError
-from search.store_actor import Activity, Answer
+from search.store_actor import Activity, Task
 
 _WAIT_SECONDS = 0.1
 
@@ -86,7 +86,6 @@ class ScheduleTrial(tune.Trainable):
         """Take up another schedule; see Ray Tune's `Trainable`."""
         self._trial: int = new_config[TRIAL]
         self._schedule: Schedule = tuple(Round(**round_) for round_ in new_config[SCHEDULE])
-        self._stage: Stage | None = None
         return True
 
     def step(self) -> dict[str, Any]:
@@ -99,7 +98,7 @@ class ScheduleTrial(tune.Trainable):
         if self._unfit is not None:
             return {BROKEN: self._unfit, "done": True}
         try:
-            reached = self._advance(self._stage)
+            reached = self._advance()
         except NonFiniteError as error:
             return {FAILURE: f"{DIVERGED}: {error}", "done": True}
         except MemoryError:
@@ -112,39 +111,29 @@ class ScheduleTrial(tune.Trainable):
             return {FAILURE: f"training failed: {_first_line(error)}", "done": True}
         if reached is None:
             return {OVER: True, "done": True}
-        self._stage = reached
         return {STAGE: reached.id, "done": self._is_last(reached)}
 
-    def _advance(self, reached: Stage | None) -> Stage | None:
+    def _advance(self) -> Stage | None:
         while True:
-            round_ = None if reached is None else self._schedule[len(reached.schedule)]
-            parent = None if reached is None else reached.id
-            answer: Answer = ray.get(self._store.request.remote(self._trial, parent, round_))
-            if answer == "over":
+            task: Task = ray.get(self._store.next_task.remote(self._trial, self._schedule))
+            if task.step == "over":
                 return None
-            if answer == "train":
-                trained = self._train(reached, round_)
-                if trained is not None:
-                    return trained
-                reached = None
-            elif answer == "wait":
-                time.sleep(_WAIT_SECONDS)
-            else:
-                reached = answer
-                if self._is_last(reached):
-                    return reached
+            if task.step == "done":
+                return task.reached
+            if task.step == "train":
+                return self._train(task)
+            time.sleep(_WAIT_SECONDS)
 
-    def _train(self, parent: Stage | None, round_: Round | None) -> Stage | None:
-        """Train a stage and hand it over; None if its parent turns out to be damaged."""
-        if parent is None or round_ is None:
+    def _train(self, task: Task) -> Stage:
+        """Train a stage and hand it over."""
+        if task.reached is None or task.weights is None:
             epochs = self._runner.origin.recipe.root_epochs
             draft, weights = self._runner.root(self._reporter(0, epochs))
         else:
-            wide: bytes | None = ray.get(self._store.weights.remote(self._trial, parent.id))
-            if wide is None:
-                return None
-            reporter = self._reporter(len(parent.schedule) + 1, round_.epochs)
-            draft, weights = self._runner.child(parent, wide, round_, reporter)
+            done = len(task.reached.schedule)
+            round_ = self._schedule[done]
+            reporter = self._reporter(done + 1, round_.epochs)
+            draft, weights = self._runner.child(task.reached, task.weights, round_, reporter)
         stage: Stage = ray.get(self._store.commit.remote(self._trial, draft, weights))
         return stage
 

@@ -42,6 +42,16 @@ def test_a_committed_stage_is_found_by_id_and_by_place(folder: Path) -> None:
         assert len(opened) == 2
 
 
+def test_a_path_ends_where_a_stage_is_missing(folder: Path) -> None:
+    store = StageStore(folder)
+    assert store.path((ROUND,)) == []
+    root = store.commit(ROOT, b"root weights", trial=0)
+    child = store.commit(CHILD, b"child weights", trial=0)
+    assert store.path(()) == [root]
+    assert store.path((ROUND, ROUND)) == [root, child]
+    assert store.path((replace(ROUND, epochs=3), ROUND)) == [root]
+
+
 def test_executed_epochs_count_what_was_accepted(folder: Path) -> None:
     assert StageStore(folder).commit(ROOT, b"r", trial=0).executed_epochs == 0
     assert StageStore(folder).commit(CHILD, b"c", trial=0).executed_epochs == 2

@@ -4,7 +4,7 @@ import pytest
 from optuna.trial import TrialState
 
 from pruning import Round, StageStore
-from search.campaign import Campaign, front, hypervolume, path
+from search.campaign import Campaign, front, hypervolume
 from search.ledger import Ledger
 from search.space import SearchSpace
 from tests.search.landscape import SCALE, SPACE, draft, grow, make_campaign, rounds, run_trial
@@ -27,7 +27,7 @@ def test_exactly_the_asked_trials_are_run(store: StageStore, ledger: Ledger, sam
     assert campaign.finished
     assert [trial.state for trial in ledger] == [TrialState.COMPLETE] * 12
     for trial in ledger:
-        assert len(path(store, trial.schedule)) == len(trial.schedule) + 1
+        assert len(store.path(trial.schedule)) == len(trial.schedule) + 1
 
 
 def test_no_more_than_ahead_are_in_flight(store: StageStore, ledger: Ledger) -> None:
@@ -138,13 +138,6 @@ def test_progress_counts(store: StageStore, ledger: Ledger) -> None:
     assert three is not None
 
 
-def test_path_ends_where_a_stage_is_missing(store: StageStore) -> None:
-    assert path(store, rounds(0.5)) == []
-    grow(store, rounds(0.5, 0.5))
-    assert len(path(store, rounds(0.5, 0.5, 0.5))) == 3
-    assert len(path(store, rounds(0.7))) == 1
-
-
 def test_front_is_sorted_and_keeps_ties(store: StageStore) -> None:
     for schedule, accuracy in (
         (rounds(), 0.9),
@@ -206,7 +199,7 @@ def test_a_closed_campaign_lets_trials_end_after_their_round(
         run_trial(campaign, store, trial)
     assert trial is not None
     grow(store, trial.schedule[:1])
-    first = path(store, trial.schedule)[1]
+    first = store.path(trial.schedule)[1]
     campaign.accept(first.id)
     assert not campaign.ends_with(trial.number, first)
     campaign.close("the hours are over")
@@ -381,7 +374,7 @@ def test_a_finished_trial_whose_stages_are_lost_is_run_again(
     campaign = make_campaign(store, ledger, trials=3)
     run_all(campaign, store)
     lost = list(ledger)[1]
-    store.put_aside(path(store, lost.schedule)[-1].id, "flipped bit")
+    store.put_aside(store.path(lost.schedule)[-1].id, "flipped bit")
     resumed = make_campaign(store, ledger, trials=3)
     assert not resumed.finished
     depth = len(lost.schedule)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from pruning import Round, StageStore
-from search.store_actor import Activity, StoreActor
+from pruning import Round, Schedule, StageStore
+from search.store_actor import Activity, StoreActor, Task
 from tests.search.landscape import draft, rounds
 
-(ROUND,) = rounds(0.5)
+HALF = rounds(0.5)
 
 
 @pytest.fixture
@@ -16,25 +16,40 @@ def actor(tmp_path: Path) -> StoreActor:
     return StoreActor(tmp_path / "stages")
 
 
+def step(actor: StoreActor, trial: int, schedule: Schedule) -> str:
+    return actor.next_task(trial, schedule).step
+
+
 def test_a_missing_stage_is_trained_by_one_trial(actor: StoreActor) -> None:
-    assert actor.request(0, None, None) == "train"
-    assert actor.request(1, None, None) == "wait"
-    assert actor.request(0, None, None) == "train"  # its worker died, and it asks again
+    train, wait = (Task(reached=None, step=step) for step in ("train", "wait"))
+    assert actor.next_task(0, HALF) == train
+    assert actor.next_task(1, HALF) == wait
+    assert actor.next_task(0, HALF) == train  # its worker died, and it asks again
     root = actor.commit(0, draft(()), b"weights")
-    assert actor.request(1, None, None) == root
-    assert actor.weights(1, root.id) == b"weights"
+    assert actor.next_task(1, HALF) == Task(reached=root, step="train", weights=b"weights")
+    assert actor.next_task(0, HALF) == Task(reached=root, step="wait")
+
+
+def test_the_stages_of_a_schedule_that_exist_are_passed(actor: StoreActor) -> None:
+    schedule = rounds(0.5, 0.7)
+    actor.commit(0, draft(()), b"root")
+    half = actor.commit(0, draft(HALF), b"half")
+    assert actor.next_task(1, schedule) == Task(reached=half, step="train", weights=b"half")
+    last = actor.commit(1, draft(schedule), b"last")
+    assert actor.next_task(2, schedule) == Task(reached=last, step="done")
+    assert actor.next_task(2, HALF) == Task(reached=half, step="done")
 
 
 def test_different_rounds_are_claimed_apart(actor: StoreActor) -> None:
-    root = actor.commit(0, draft(()), b"weights")
-    assert actor.request(1, root.id, ROUND) == "train"
-    assert actor.request(2, root.id, rounds(0.7)[0]) == "train"
+    actor.commit(0, draft(()), b"weights")
+    assert step(actor, 1, HALF) == "train"
+    assert step(actor, 2, rounds(0.7)) == "train"
 
 
 def test_the_claims_of_a_trial_that_ended_are_free(actor: StoreActor) -> None:
-    assert actor.request(0, None, None) == "train"
+    assert step(actor, 0, HALF) == "train"
     actor.release(0)
-    assert actor.request(1, None, None) == "train"
+    assert step(actor, 1, HALF) == "train"
 
 
 def test_activities_last_until_the_commit(actor: StoreActor) -> None:
@@ -54,28 +69,30 @@ def test_it_clears_away_what_a_killed_writer_left(tmp_path: Path) -> None:
 
 def test_no_round_is_started_that_would_pass_the_epochs(tmp_path: Path) -> None:
     actor = StoreActor(tmp_path / "stages", max_epochs=3)
-    assert actor.request(0, None, None) == "train"  # the root counts 0
-    root = actor.commit(0, draft(()), b"")
+    assert step(actor, 0, ()) == "train"  # the root counts 0
+    actor.commit(0, draft(()), b"")
     two, one, other = (Round(rate=0.5, epochs=n, lr=1e-3) for n in (2, 1, 4))
-    assert actor.request(1, root.id, two) == "train"
-    assert actor.request(2, root.id, Round(rate=0.7, epochs=2, lr=1e-3)) == "wait"
-    assert actor.request(3, root.id, one) == "train"
-    assert actor.request(3, root.id, other) == "over"
+    wide = Round(rate=0.7, epochs=2, lr=1e-3)
+    assert step(actor, 1, (two,)) == "train"
+    assert step(actor, 2, (wide,)) == "wait"
+    assert step(actor, 3, (one,)) == "train"
+    assert step(actor, 3, (other,)) == "over"
     actor.release(3)  # a claim that came to nothing frees its epochs
-    done = actor.commit(1, draft((two,)), b"")
-    assert actor.request(2, root.id, Round(rate=0.7, epochs=2, lr=1e-3)) == "over"
-    assert actor.request(4, done.id, one) == "train"
-    assert actor.request(5, root.id, two) == done
+    actor.commit(1, draft((two,)), b"")
+    assert step(actor, 2, (wide,)) == "over"
+    assert step(actor, 4, (two, one)) == "train"
+    assert step(actor, 5, (two,)) == "done"
 
 
-def test_damaged_weights_make_a_stage_missing(tmp_path: Path, actor: StoreActor) -> None:
+def test_a_damaged_stage_is_trained_again_by_whoever_needs_it(
+    tmp_path: Path, actor: StoreActor
+) -> None:
     root = actor.commit(0, draft(()), b"weights")
     (tmp_path / "stages" / root.id / "model.safetensors").write_bytes(b"weighTs")
-    assert actor.request(1, root.id, ROUND) == "train"
-    assert actor.weights(1, root.id) is None
-    assert actor.request(1, None, None) == "train"
-    assert actor.commit(1, draft(()), b"weights").trial == 1
-    assert actor.weights(1, root.id) == b"weights"
+    assert actor.next_task(1, HALF) == Task(reached=None, step="train")
+    again = actor.commit(1, draft(()), b"weights")
+    assert again.trial == 1
+    assert actor.next_task(1, HALF) == Task(reached=again, step="train", weights=b"weights")
 
 
 def test_a_trial_that_finds_its_parent_damaged_can_train_it_within_the_epochs(
@@ -83,22 +100,19 @@ def test_a_trial_that_finds_its_parent_damaged_can_train_it_within_the_epochs(
 ) -> None:
     """Its claim on the child must not take the epochs that the parent needs."""
     actor = StoreActor(tmp_path / "stages", max_epochs=5)
-    root = actor.commit(0, draft(()), b"")
+    root = actor.commit(0, draft(()), b"weights")
     one, four = (Round(rate=0.5, epochs=n, lr=1e-3) for n in (1, 4))
     parent = actor.commit(0, draft((one,)), b"weights")
-    actor.commit(0, draft((Round(rate=0.7, epochs=0, lr=1e-3),)), b"")
-    assert actor.request(1, parent.id, four) == "train"
     (tmp_path / "stages" / parent.id / "model.safetensors").write_bytes(b"weighTs")
-    assert actor.weights(1, parent.id) is None
-    assert actor.request(1, root.id, one) == "train"
+    schedule = (one, four)
+    assert actor.next_task(1, schedule) == Task(reached=root, step="train", weights=b"weights")
 
 
 def test_a_closed_store_starts_no_round_and_accepts_those_that_run(actor: StoreActor) -> None:
-    root = actor.commit(0, draft(()), b"")
-    (other,) = rounds(0.7)
-    assert actor.request(1, root.id, ROUND) == "train"
+    actor.commit(0, draft(()), b"")
+    assert step(actor, 1, HALF) == "train"
     actor.close()
-    assert actor.request(2, root.id, other) == "over"
-    assert actor.request(2, root.id, ROUND) == "wait"
-    done = actor.commit(1, draft((ROUND,)), b"")
-    assert actor.request(2, root.id, ROUND) == done
+    assert step(actor, 2, rounds(0.7)) == "over"
+    assert step(actor, 2, HALF) == "wait"
+    actor.commit(1, draft(HALF), b"")
+    assert step(actor, 2, HALF) == "done"
