@@ -15,6 +15,7 @@ Places = NDArray[np.intp]
 _BELOW = np.array([-0.2, -0.1, -0.05, -0.02])  # the front, in scaled accuracy
 _ABOVE = np.array([0, 0.05, 0.15, 0.4, 1])  # the front, in shares of what is left to the top
 _LEVELS = np.concatenate((_BELOW, _ABOVE))
+_CORNERS = np.array([[0, 1], [len(_LEVELS), len(_LEVELS) + 1]])  # around a point, as nodes
 _LEAST_SPAN = 0.1  # from the front to the top
 _ABSCISSAS = np.array([-np.sqrt(3), 0, np.sqrt(3)])  # of three-point Gauss-Hermite quadrature
 _WEIGHTS = np.array([1 / 6, 2 / 3, 1 / 6])  # of its points
@@ -121,15 +122,17 @@ class Grid:
         Returns:
             (m, s); rows sum to 1.
         """
-        x = np.repeat(x, len(_ABSCISSAS))
-        y = (mean[:, None] + deviation[:, None] * _ABSCISSAS).ravel()
+        x = x[:, None]
+        y = mean[:, None] + deviation[:, None] * _ABSCISSAS
         column, right = _between(self.columns, x)
         level, upper = _between(_LEVELS, self.front.level(x, y))
-        node = column * len(_LEVELS) + level
-        corners = node[:, None] + [0, 1, len(_LEVELS), len(_LEVELS) + 1]
-        across, along = (np.column_stack((1 - part, part)) for part in (right, upper))
-        shares = across[:, :, None] * along[:, None] * np.tile(_WEIGHTS, len(mean))[:, None, None]
-        starts = np.arange(0, corners.size + 1, 4 * len(_ABSCISSAS))
+        corners = np.empty((*y.shape, 2, 2), dtype=np.int32)
+        corners[...] = (column * len(_LEVELS) + level)[..., None, None] + _CORNERS
+        shares = np.empty(corners.shape)
+        for along, part in enumerate((1 - upper, upper)):
+            shares[..., 0, along] = _WEIGHTS * (1 - right) * part
+            shares[..., 1, along] = _WEIGHTS * right * part
+        starts = np.arange(0, corners.size + 1, 4 * len(_ABSCISSAS), dtype=np.int32)
         shape = (len(mean), len(self.columns) * len(_LEVELS))
         return csr_array((shares.ravel(), corners.ravel(), starts), shape=shape)
 
@@ -197,15 +200,19 @@ class Outlook:
         Returns:
             Gains, and costs in epochs, by node and by rounds left: (s, most_rounds + 1) each.
         """
-        gains = np.zeros((len(self.gain), self.most_rounds + 1))
+        nodes, rounds = self.gain.shape
+        gains = np.zeros((nodes, self.most_rounds + 1))
         costs = np.zeros_like(gains)
+        worth = self.gain - rate * self.costs
         for left in range(1, self.most_rounds + 1):
-            gain = self.gain + (self.next_ @ gains[:, left - 1]).reshape(self.gain.shape)
-            cost = self.costs + (self.next_ @ costs[:, left - 1]).reshape(self.gain.shape)
-            best = (gain - rate * cost).argmax(1)[:, None]
-            gain, cost = (np.take_along_axis(of, best, 1)[:, 0] for of in (gain, cost))
-            pays = gain > rate * cost
-            gains[pays, left], costs[pays, left] = gain[pays], cost[pays]
+            then = self.next_ @ (gains[:, left - 1] - rate * costs[:, left - 1])
+            total = worth + then.reshape(worth.shape)
+            best = total.argmax(1)
+            pays = np.flatnonzero(total[np.arange(nodes), best] > 0)
+            best = best[pays]
+            next_ = self.next_[pays * rounds + best]
+            gains[pays, left] = self.gain[pays, best] + next_ @ gains[:, left - 1]
+            costs[pays, left] = self.costs[best] + next_ @ costs[:, left - 1]
         return gains, costs
 
 

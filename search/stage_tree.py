@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
@@ -113,10 +114,11 @@ class StageTreeSampler(BaseSampler):
                 return (*schedules[some[parent]], self._rounds[round_])
         raise ExhaustedError("every schedule of the search space was tried")
 
-    def _fresh(self, parent: Schedule) -> list[bool]:
+    def _fresh(self, parent: Schedule) -> NDArray[np.bool_]:
         """Which of the rounds were not asked for after a schedule."""
-        asked = self._tree.asked(parent)
-        return [round_ not in asked for round_ in self._rounds]
+        fresh = np.ones(len(self._rounds), dtype=np.bool_)
+        fresh[[self._place[round_] for round_ in self._tree.asked(parent)]] = False
+        return fresh
 
     def _outlook(self, model: RoundModel, front: Front) -> Outlook:
         """What may be planned from any network, as far as the model tells."""
