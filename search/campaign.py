@@ -4,6 +4,8 @@ Whoever runs rounds (Ray Tune's workers, or a loop in a test) asks a campaign fo
 tells it what became of them. The campaign keeps ledger, store and sampler study in step.
 """
 
+import itertools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,6 +22,7 @@ _MOST_REPEATS = 25  # proposals in a row that ask for nothing new, before a sear
 _MOST_FAILURES = 5  # trials in a row that fail for one kind of reason, likewise
 _MOST_DEATHS = 4  # of workers that run one trial
 _FAR_BEHIND = "fell far behind networks of about its size"
+_TOO_LONG = "too few epochs of --max-epochs were left for its next round"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +81,7 @@ class Campaign:
         self._early_stop = early_stop
         self._stop_when_flat = stop_when_flat
         self._judged = 0  # stages, when flatness was last looked at
-        self._least_epochs = min(space.epochs)
+        self._least_epochs, self._most_epochs = min(space.epochs), max(space.epochs)
         self._repeats = 0
         self._study = SamplerStudy(space)
         for stage in store:
@@ -160,9 +163,14 @@ class Campaign:
             return True
         return self.cut or (self._early_stop and self._far_behind(stage))
 
-    def end(self, number: int) -> None:
-        """Record that a trial has ended: complete, or stopped after one of its rounds."""
-        reason = (self.cut and self.ended_by) or _FAR_BEHIND
+    def end(self, number: int, *, too_long: bool = False) -> None:
+        """Record that a trial has ended: complete, or stopped after one of its rounds.
+
+        Args:
+            number: Of the trial.
+            too_long: Whether it is because no epochs are left for its next round.
+        """
+        reason = (self.cut and self.ended_by) or (_TOO_LONG if too_long else _FAR_BEHIND)
         self._conclude(self._in_flight[number], reason)
         self._settle(number)
 
@@ -237,22 +245,55 @@ class Campaign:
     def _propose(self) -> Trial | None:
         if self._exhausted or self.ended_by is not None:
             return None
+        affordable = self._affordable_epochs()
+        if affordable < self._least_epochs:
+            return None  # what is in flight may take the rest
         try:
-            row, schedule = self._study.propose(self._new_sampler(len(self._ledger)))
+            row, schedule = self._study.propose(self._new_sampler(len(self._ledger)), affordable)
         except ExhaustedError:
             self._exhausted = True
             if not self._in_flight:
                 self.ended_by = "every schedule of the search space was tried"
+                if affordable < self._most_epochs:
+                    self.ended_by += " that the rest of --max-epochs allows"
             return None
+        part = self._affordable_part(schedule, affordable)
+        schedule = part or schedule[:1]
         failing = self._failing_part(schedule)
-        self._count_repeats(schedule, failed=failing is not None)
+        in_vain = not part or failing is not None
+        self._count_repeats(schedule, in_vain=in_vain)
         trial = self._ledger.add(schedule)
         self._rows[trial.number] = row
-        if failing is None:
+        if not in_vain:
             return trial
         self._in_flight[trial.number] = trial
-        self._fail(trial.number, self._failing[failing], len(failing) - 1)
+        if failing is None:
+            self.end(trial.number, too_long=True)
+        else:
+            self._fail(trial.number, self._failing[failing], len(failing) - 1)
         return None
+
+    def _affordable_epochs(self) -> float:
+        """Epochs of the budget that nothing in flight needs."""
+        if self._max_epochs is None:
+            return math.inf
+        reserved = sum(
+            round_.epochs
+            for trial in self._in_flight.values()
+            for round_ in self._missing(trial.schedule)
+        )
+        return self._max_epochs - self._store.executed_epochs - reserved
+
+    def _affordable_part(self, schedule: Schedule, affordable: float) -> Schedule:
+        """A schedule up to the last round for which there are epochs."""
+        missing = self._missing(schedule)
+        costs = itertools.accumulate(round_.epochs for round_ in missing)
+        affordable_rounds = sum(cost <= affordable for cost in costs)
+        return schedule[: len(schedule) - len(missing) + affordable_rounds]
+
+    def _missing(self, schedule: Schedule) -> Schedule:
+        """The rounds of a schedule that are still to be run."""
+        return schedule[max(0, len(self._store.path(schedule)) - 1) :]
 
     def _take_up(self, trial: Trial) -> None:
         """Go on with a trial of an earlier run: to its end, or to mend what is lost of it."""
@@ -282,12 +323,12 @@ class Campaign:
         beginnings = (schedule[:length] for length in range(len(schedule) + 1))
         return next((part for part in beginnings if part in self._failing), None)
 
-    def _count_repeats(self, schedule: Schedule, *, failed: bool) -> None:
-        known = failed or len(self._store.path(schedule)) > len(schedule)
+    def _count_repeats(self, schedule: Schedule, *, in_vain: bool) -> None:
+        known = in_vain or len(self._store.path(schedule)) > len(schedule)
         asked = any(trial.schedule == schedule for trial in self._in_flight.values())
         self._repeats = self._repeats + 1 if known or asked else 0
         if self._repeats == _MOST_REPEATS:
-            self.ended_by = f"the last {_MOST_REPEATS} proposals were repeats"
+            self.ended_by = f"the last {_MOST_REPEATS} proposals had no new round to run"
 
     def _count_failure(self, reason: str) -> None:
         kind = reason.partition(":")[0]

@@ -4,6 +4,7 @@ A prefix of a schedule is a schedule, so each stage that a trial passes is an ob
 The study is rebuilt from ledger and store whenever a search starts; nothing in it is saved.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -20,6 +21,7 @@ NewSampler = Callable[[int], BaseSampler]
 """Makes the sampler of one proposal, given the proposal's number."""
 
 _ROOT_ACCURACY = "root_accuracy"
+_AFFORDABLE = "affordable_epochs"
 
 
 class SamplerStudy:
@@ -29,7 +31,7 @@ class SamplerStudy:
     Positions beyond the end of a schedule are filled at random, the same way for the same
     schedule, so that no model sees a pattern where there is none. The objectives are
     `val_accuracy` (maximize) and `params` (minimize). The root, which has no round, is no row;
-    its accuracy is an attribute of the study.
+    its accuracy is an attribute of the study, and so are the epochs that a proposal may cost.
 
     Args:
         space: The choices of the search.
@@ -50,8 +52,12 @@ class SamplerStudy:
             values = (stage.val_accuracy, float(stage.params))
             self._study.add_trial(self._row(stage.schedule, TrialState.COMPLETE, values))
 
-    def propose(self, sampler: BaseSampler) -> tuple[int, Schedule]:
+    def propose(self, sampler: BaseSampler, affordable: float = math.inf) -> tuple[int, Schedule]:
         """Ask a sampler for a schedule.
+
+        Args:
+            sampler: Of this proposal.
+            affordable: Epochs that its missing rounds may have; stock samplers know nothing of it.
 
         Returns:
             The number of the row that stands for the proposal until it is settled, and the
@@ -61,6 +67,7 @@ class SamplerStudy:
             ExhaustedError: The sampler has no schedule left.
         """
         self._study.sampler = sampler
+        self._study.set_user_attr(_AFFORDABLE, affordable)
         row = self._study.ask(self._distributions)
         return row.number, self._space.decode(row.params)
 
@@ -101,3 +108,9 @@ def root_accuracy(study: Study) -> float | None:
     """Validation accuracy of the root, or None while it is not trained."""
     accuracy: float | None = study.user_attrs.get(_ROOT_ACCURACY)
     return accuracy
+
+
+def affordable_epochs(study: Study) -> float:
+    """Epochs that the missing rounds of a proposal may have."""
+    epochs: float = study.user_attrs[_AFFORDABLE]
+    return epochs

@@ -16,7 +16,7 @@ from search.front import heights
 from search.known_tree import KnownTree
 from search.outlook import Children, Front, Grid, Outlook
 from search.round_model import Array, RoundModel
-from search.sampler_study import distributions
+from search.sampler_study import affordable_epochs, distributions
 from search.space import SearchSpace
 
 _PARENTS = 50  # that are looked at for one proposal
@@ -61,7 +61,8 @@ class StageTreeSampler(BaseSampler):
         self._rounds = space.rounds()
         self._place = {round_: place for place, round_ in enumerate(self._rounds)}
         self._described = _describe(self._rounds)
-        self._costs = np.array([max(r.epochs, _LEAST_COST) for r in self._rounds])
+        self._epochs = np.array([round_.epochs for round_ in self._rounds])
+        self._costs = np.maximum(self._epochs, _LEAST_COST)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -75,10 +76,11 @@ class StageTreeSampler(BaseSampler):
         """Parameters of the proposal; see Optuna's `BaseSampler`.
 
         Raises:
-            ExhaustedError: Every schedule that extends a known stage was tried or is running.
+            ExhaustedError: Every schedule that extends a known stage, by a round for which there
+                are epochs left, was tried or is running.
         """
         self._tree.update(study)
-        proposal = self._most_promising()
+        proposal = self._most_promising(self._epochs <= affordable_epochs(study))
         return dict.fromkeys(search_space, 0) | self._space.encode(proposal)
 
     def sample_independent(
@@ -91,7 +93,7 @@ class StageTreeSampler(BaseSampler):
         """Never reached, since all parameters are sampled together."""
         raise NotImplementedError(param_name)
 
-    def _most_promising(self) -> Schedule:
+    def _most_promising(self, affordable: NDArray[np.bool_]) -> Schedule:
         tree = self._tree
         schedules, widths, x, y = tree.schedules, tree.widths, tree.x, tree.y
         if not schedules:  # the root is being trained
@@ -103,7 +105,7 @@ class StageTreeSampler(BaseSampler):
         nearest = [i for i in np.lexsort((x, behind)) if left[i] > 0]
         for first in range(0, len(nearest), _PARENTS):
             some = nearest[first : first + _PARENTS]
-            fresh = np.array([self._fresh(schedules[i]) for i in some])
+            fresh = affordable & [self._fresh(schedules[i]) for i in some]
             if fresh.any():
                 expected = model.predict(_networks(widths[some], y[some]), self._described)
                 children = self._children(widths[some], x[some], y[some], *expected)
@@ -112,7 +114,7 @@ class StageTreeSampler(BaseSampler):
                     children, np.where(fresh, gain, -np.inf), left[some] - 1
                 )
                 return (*schedules[some[parent]], self._rounds[round_])
-        raise ExhaustedError("every schedule of the search space was tried")
+        raise ExhaustedError("every schedule was tried")
 
     def _fresh(self, parent: Schedule) -> NDArray[np.bool_]:
         """Which of the rounds were not asked for after a schedule."""

@@ -136,9 +136,7 @@ class _CampaignSearcher(Searcher):
         elif FAILURE in result:
             self._campaign.fail(number, result[FAILURE])
         else:
-            if OVER in result:
-                self._campaign.close("too few epochs of --max-epochs are left for a round")
-            self._campaign.end(number)
+            self._campaign.end(number, too_long=OVER in result)
 
     def save(self, checkpoint_path: str) -> None:
         """Keep nothing: a search is resumed from its ledger."""

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,7 +157,7 @@ def test_a_sampler_that_only_repeats_ends_the_search(store: StageStore, ledger: 
     space = SearchSpace(rates=(0.5,), epochs=(1,), lrs=(1e-3,), max_rounds=2)
     campaign = make_campaign(store, ledger, trials=1000, sampler="random", space=space)
     numbers = run_all(campaign, store)
-    assert campaign.ended_by == "the last 25 proposals were repeats"
+    assert campaign.ended_by == "the last 25 proposals had no new round to run"
     assert campaign.over
     assert 26 <= len(numbers) < 60
     assert len(store) == 3
@@ -164,16 +165,64 @@ def test_a_sampler_that_only_repeats_ends_the_search(store: StageStore, ledger: 
     assert all(trial.state is TrialState.COMPLETE for trial in ledger)
 
 
-def test_the_epochs_of_the_budget_are_not_passed(store: StageStore, ledger: Ledger) -> None:
-    campaign = make_campaign(store, ledger, trials=1000, max_epochs=10)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_epochs_of_the_budget_are_spent_and_not_passed(
+    tmp_path: Path, store: StageStore, sampler: str
+) -> None:
+    """Nothing but proposals sees to it here, where no actor refuses a round."""
+    space = SearchSpace(rates=(0.5, 0.9), epochs=(1, 4), lrs=(1e-3,), max_rounds=4)
+    ledger = Ledger(tmp_path / "study.db", space)
+    for budget in (7, 10):
+        campaign = make_campaign(
+            store, ledger, trials=1000, sampler=sampler, space=space, max_epochs=budget
+        )
+        while not campaign.over:
+            run_all(campaign, store)
+        assert campaign.ended_by == f"the {budget} epochs of --max-epochs are spent"
+        assert store.executed_epochs == budget
+    stopped = [trial for trial in ledger if trial.state is not TrialState.COMPLETE]
+    assert all("too few epochs" in str(trial.reason) for trial in stopped)
+    assert sampler != "stage-tree" or not stopped
+
+
+def test_epochs_that_are_being_spent_are_not_spent_twice(
+    store: StageStore, ledger: Ledger
+) -> None:
+    """A trial with a round of two epochs takes all that there are, unless it fails."""
+    space = replace(SPACE, epochs=(2,))
+    campaign = make_campaign(store, ledger, space=space, max_epochs=3)
+    first = campaign.next_trial()
+    assert first is not None
+    assert campaign.next_trial() is None
+    assert not campaign.finished
+    campaign.fail(first.number, "out of memory")
+    assert campaign.next_trial() is not None
+
+
+def test_a_trial_for_which_no_epochs_are_left_ends_alone_and_may_be_proposed_again(
+    store: StageStore, ledger: Ledger
+) -> None:
+    space = replace(SPACE, rates=(0.5,), epochs=(1,), lrs=(1e-3,), max_rounds=1)
+    campaign = make_campaign(store, ledger, space=space)
+    trial = campaign.next_trial()
+    assert trial is not None
+    campaign.end(trial.number, too_long=True)
+    assert [other.stopped for other in ledger] == [True]
+    assert not campaign.finished
+    again = make_campaign(store, ledger, space=space).next_trial()
+    assert again is not None
+    assert again.schedule == trial.schedule
+
+
+def test_a_budget_that_allows_no_untried_round_ends_the_search(
+    store: StageStore, ledger: Ledger
+) -> None:
+    space = replace(SPACE, rates=(0.5,), epochs=(1, 2), lrs=(1e-3,), max_rounds=1)
+    campaign = make_campaign(store, ledger, space=space, max_epochs=2)
     run_all(campaign, store)
-    assert campaign.finished
-    assert campaign.ended_by == "the 10 epochs of --max-epochs are spent"
-    assert (
-        10 <= store.executed_epochs <= 11
-    )  # the store's actor, not in this test, refuses the last
-    longer = make_campaign(store, ledger, trials=1000, max_epochs=20)
-    assert longer.next_trial() is not None
+    assert store.executed_epochs == 1
+    assert campaign.ended_by is not None
+    assert campaign.ended_by.endswith("that the rest of --max-epochs allows")
 
 
 def test_a_flat_search_ends_and_goes_on_when_it_is_told_to(
