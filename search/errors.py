@@ -6,6 +6,8 @@ DIVERGED = "diverged"
 
 def in_words(error: OSError) -> str:
     """What the operating system says, and of which file, if it was said."""
+    if error.strerror is None:
+        return str(error)
     return ": ".join(str(part) for part in (error.strerror, error.filename) if part is not None)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from pruning import StageStore
-from search.campaign import path as stages_of
 from search.configuration import SearchConfig
 from search.ledger import Ledger
 from search.result_tables import candidates_csv, pareto_csv
@@ -30,7 +29,7 @@ def assert_whole(folder: Path, trials: int, *, damaged: bool = False) -> None:
     for stage in store:
         store.weights(stage.id)
     for trial in Ledger(folder / "study.db", space):
-        assert len(stages_of(store, trial.schedule)) == len(trial.schedule) + 1
+        assert len(store.path(trial.schedule)) == len(trial.schedule) + 1
     assert (folder / "candidates.csv").read_text() == candidates_csv(store)
     assert (folder / "pareto.csv").read_text() == pareto_csv(store)
     if not damaged:

@@ -68,6 +68,10 @@ def test_a_search_killed_at_a_failpoint_is_finished_as_if_nothing_had_been(
     [
         "pruning.runner:RoundRunner.child:before:2:self",
         pytest.param("pruning.runner:RoundRunner.child:after:2:self", marks=pytest.mark.slow),
+        pytest.param(
+            "pruning.runner:RoundRunner.child:before:2:torch.AcceleratorError",
+            marks=pytest.mark.slow,
+        ),
         pytest.param("pruning.store:write_synced:before:4:self", marks=pytest.mark.slow),
         pytest.param("pruning.store:StageStore.commit:after:2:self", marks=pytest.mark.slow),
     ],
@@ -82,7 +86,7 @@ def test_workers_and_stores_that_die_are_replaced_within_a_run(faulty: Faulty, f
 
 def test_a_round_without_memory_fails_its_trial_alone(faulty: Faulty) -> None:
     """The round is not tried again, and its parent goes on to have children."""
-    command = faulty("pruning.runner:RoundRunner.child:before:2:memory")
+    command = faulty("pruning.runner:RoundRunner.child:before:2:builtins.MemoryError")
     out = command.folder / "out"
     done = command(*SMALL, "--workers", "1", "--trials", "6", "--out", "out")
     assert done.returncode == 0, done.stderr
@@ -97,6 +101,43 @@ def test_a_round_without_memory_fails_its_trial_alone(faulty: Faulty) -> None:
     store = StageStore(out / "stages")
     assert {trial.schedule for trial in others} <= {stage.schedule for stage in store}
     assert failed.schedule not in [stage.schedule for stage in store]
+
+
+_DEATH = "pruning.runner:RoundRunner.child:before:1:self"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "search.campaign:Campaign.accept:before:2:pruning.StoreError",
+        pytest.param(
+            "search.campaign:Campaign.accept:before:2:builtins.OSError", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "search.ledger:Ledger.add:before:2:search.errors.LedgerError", marks=pytest.mark.slow
+        ),
+        "search.ledger:Ledger.complete:before:1:search.errors.LedgerError",
+        pytest.param(
+            f"{_DEATH} search.campaign:Campaign.retry:before:1:search.errors.LedgerError",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "pruning.store:StageStore.set_test_accuracy:before:1:pruning.StoreError",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_driver_whose_files_fail_ends_in_words_and_goes_on(
+    command: Command, faulty: Faulty, fault: str
+) -> None:
+    done = faulty(fault)(*SMALL, "--trials", str(TRIALS), "--out", "out")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("a fault of a test")
+    assert "--resume out" in done.stderr
+    assert len(done.stderr.splitlines()) == 2, done.stderr
+    done = command("--resume", "out")
+    assert done.returncode == 0, done.stderr
+    assert_whole(command.folder / "out", TRIALS)
 
 
 @pytest.mark.slow

@@ -1,15 +1,17 @@
 """Failpoints without a trace in the program: every function of it is one.
 
 Python runs this file as it starts, in the driver and in all of Ray's workers, when its folder is
-on PYTHONPATH. FAULT names a function, a side of it and a turn, and whom SIGKILL hits there; or
-that it is "memory" which runs out:
+on PYTHONPATH. FAULT names a function, a side of it and a turn, and whom SIGKILL hits there, or the
+exception that is raised there; it can name several such, one after a blank:
 
     FAULT="pruning.durable:write_synced:after:2:driver"    after its second call anywhere
     FAULT="search.ledger:Ledger.add:before:1:self"
+    FAULT="search.ledger:Ledger.complete:before:1:search.errors.LedgerError"
 
 FAULT_TRACE names a file to which every call of RoundRunner's `root` and `child` adds a line.
 """
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -37,8 +39,9 @@ def killing(side: str, turn: int, victim: str) -> Callable[[Callable[..., Any]],
     calls = 0
 
     def strike() -> None:
-        if victim == "memory":
-            raise MemoryError
+        if victim not in ("driver", "self"):
+            module, _, exception = victim.rpartition(".")
+            raise getattr(importlib.import_module(module), exception)("a fault of a test")
         pid = int(os.environ["FAULT_DRIVER"]) if victim == "driver" else os.getpid()
         os.kill(pid, signal.SIGKILL)
         if pid != os.getpid():
@@ -96,7 +99,7 @@ class Hook(importlib.abc.MetaPathFinder):
 
 
 changes: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
-if fault := os.environ.get("FAULT"):
+for fault in os.environ.get("FAULT", "").split():
     where, function, side, turn, victim = fault.split(":")
     changes.setdefault(where, []).append((function, killing(side, int(turn), victim)))
 if os.environ.get("FAULT_TRACE"):
