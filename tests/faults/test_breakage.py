@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def resume_and_check(command: Command, *, damaged: bool = False) -> str:
 @pytest.mark.parametrize(
     ("send", "number", "times"),
     [
-        pytest.param(os.kill, signal.SIGTERM, 1, id="SIGTERM"),
+        pytest.param(os.kill, signal.SIGTERM, 1, id="SIGTERM", marks=pytest.mark.slow),
         pytest.param(os.killpg, signal.SIGTERM, 1, id="SIGTERM-to-all"),  # as schedulers do
         pytest.param(os.kill, signal.SIGINT, 2, id="SIGINT-twice", marks=pytest.mark.slow),
     ],
@@ -135,18 +136,17 @@ def test_orphans_of_a_killed_driver_do_not_disturb_the_next(command: Command) ->
     resume_and_check(command)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "stage.json"])
-def test_damaged_stages_are_set_aside_and_trained_again(
-    command: Command, out: Path, name: str
-) -> None:
+def test_damaged_stages_are_set_aside_and_trained_again(command: Command, out: Path) -> None:
+    """Files with a bit flipped, cut in half, and emptied."""
     assert command(*SEARCH).returncode == 0
     before = snapshot(out / "stages")
-    for number, folder in enumerate(sorted((out / "stages").iterdir())[:3]):
+    damages = product(("model.safetensors", "stage.json"), range(3))
+    for folder, (name, damage) in zip(sorted((out / "stages").iterdir()), damages, strict=False):
         content = bytearray((folder / name).read_bytes())
         content[len(content) // 2] ^= 1
-        (folder / name).write_bytes((content, content[: len(content) // 2], b"")[number])
+        (folder / name).write_bytes((content, content[: len(content) // 2], b"")[damage])
     shown = resume_and_check(command, damaged=True)
-    assert shown.count("Set aside") == len(list((out / "stages").glob(".damaged-*"))) == 3
+    assert shown.count("Set aside") == len(list((out / "stages").glob(".damaged-*"))) == 6
     for path, content in before.items():  # on one CPU, what is trained again is the same
         if path.endswith("model.safetensors"):
             assert Path(path).read_bytes() == content

@@ -109,7 +109,9 @@ _DEATH = "pruning.runner:RoundRunner.child:before:1:self"
 @pytest.mark.parametrize(
     "fault",
     [
-        "search.campaign:Campaign.accept:before:2:pruning.StoreError",
+        pytest.param(
+            "search.campaign:Campaign.accept:before:2:pruning.StoreError", marks=pytest.mark.slow
+        ),
         pytest.param(
             "search.campaign:Campaign.accept:before:2:builtins.OSError", marks=pytest.mark.slow
         ),
