@@ -113,7 +113,7 @@ def _run_trials(
 
     console.line(
         f"{config.trials} trials by {config.sampler} on {pool.workers} worker(s), "
-        f"{pool.device_type}; results in {search.folder.path}"
+        f"{pool.device_type}; rounds are shown as rate/epochs/lr; results in {search.folder.path}"
     )
     with _in_order(tables), interruption.watching(), watching_daemons(on_death):
         run_trials(

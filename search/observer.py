@@ -59,11 +59,16 @@ class Observer:
         self._tables = tables
         self._console = console
         self._activities = activities
+        progress = campaign.progress()
         self._start = time.monotonic()
-        self._trials_before = campaign.progress().trials
+        self._trials_before = progress.trials
+        # The pace of trials is not that of the root's training.
+        self._root_there = self._start if progress.stages else None
 
     def on_stage(self, newcomers: list[Stage]) -> None:
         """A stage has come in, and some stages with it onto the front."""
+        if self._root_there is None:
+            self._root_there = time.monotonic()
         if newcomers:
             self._tables.write_front()
         for stage in newcomers:
@@ -77,17 +82,17 @@ class Observer:
 
     def _status(self) -> str:
         progress = self._campaign.progress()
-        elapsed = time.monotonic() - self._start
+        now = time.monotonic()
         parts = [
             f"{progress.trials}/{progress.asked_trials} trials",
             f"{progress.stages} networks, {progress.front} on the front",
             f"hypervolume {progress.hypervolume:.4f}",
             f"{progress.executed_epochs} epochs",
-            duration(elapsed),
+            duration(now - self._start),
         ]
         done = progress.trials - self._trials_before
-        if done:
-            left = elapsed / done * (progress.asked_trials - progress.trials)
+        if done and self._root_there is not None:
+            left = (now - self._root_there) / done * (progress.asked_trials - progress.trials)
             parts.append(f"about {duration(left)} left")
         for count, what in ((progress.failed, "failed"), (progress.stopped, "stopped early")):
             if count:

@@ -1,8 +1,16 @@
+import io
+import time
 from dataclasses import replace
+from pathlib import Path
 
-from pruning import Stage
-from search.observer import describe_stage
-from tests.search.landscape import draft, rounds
+import pytest
+
+from pruning import Stage, StageStore
+from search.console import Console
+from search.ledger import Ledger
+from search.observer import Observer, Tables, describe_stage
+from search.results_folder import ResultsFolder
+from tests.search.landscape import draft, grow, make_campaign, rounds, run_trial
 
 
 def test_a_line_on_a_network_tells_its_rounds_apart() -> None:
@@ -12,3 +20,32 @@ def test_a_line_on_a_network_tells_its_rounds_apart() -> None:
     assert describe_stage(stage) == (
         f"front: accuracy 0.7500 with {stage.params:,} parameters (0.5/1/0.001 0.9/1/0.001/global)"
     )
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["root there", "root trained"])
+def test_the_time_left_is_that_of_trials_alone(
+    tmp_path: Path,
+    store: StageStore,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    before: bool,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    if before:
+        grow(store, ())
+    campaign = make_campaign(store, ledger, trials=9)
+    output = io.StringIO()
+    tables = Tables(ResultsFolder(tmp_path), store)
+    observer = Observer(campaign, tables, Console(output), dict)
+    if not before:
+        now = 600.0
+        observer.on_stage(grow(store, ()))
+    for _ in range(3):
+        trial = campaign.next_trial()
+        assert trial is not None
+        run_trial(campaign, store, trial)
+    now += 30.0
+    observer.show()
+    assert "3/9 trials" in output.getvalue()
+    assert "about 1:00 left" in output.getvalue()
