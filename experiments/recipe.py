@@ -1,7 +1,8 @@
 """What a round is worth under one training recipe or another, at equal epochs.
 
     python experiments/recipe.py --data digits
-    python experiments/recipe.py --data fashion-mnist --train-images 3000 --image-size 16
+    python experiments/recipe.py --data fashion-mnist --image-size 16 --train-images 1500 \\
+        --root-epochs 40
 
 For each seed a root is trained. Under every variant it is then pruned in two rounds, gentle ones
 (rate 0.85) and harsh ones (0.5), with the same epochs, the same learning rates and the same draws
