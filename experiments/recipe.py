@@ -1,7 +1,7 @@
-"""What a round is worth under one training recipe or another, at equal epochs.
+r"""What a round is worth under one training recipe or another, at equal epochs.
 
     python experiments/recipe.py --data digits
-    python experiments/recipe.py --data fashion-mnist --image-size 16 --train-images 1500 \\
+    python experiments/recipe.py --data fashion-mnist --image-size 16 --train-images 1500 \
         --root-epochs 40
 
 For each seed a root is trained. Under every variant it is then pruned in two rounds, gentle ones

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from pruning import Schedule, Stage, StageStore
 from search.early_stop import far_behind
-from search.errors import DIVERGED, ExhaustedError
+from search.errors import ExhaustedError
+from search.failures import Failures
 from search.flatness import is_flat
 from search.front import Scale, on_front
 from search.ledger import Ledger, Trial
@@ -19,7 +20,6 @@ from search.sampler_study import NewSampler, SamplerStudy
 from search.space import SearchSpace
 
 _MOST_REPEATS = 25  # proposals in a row that ask for nothing new, before a search gives up
-_MOST_FAILURES = 5  # trials in a row that fail for one kind of reason, likewise
 _MOST_DEATHS = 4  # of workers that run one trial
 _FAR_BEHIND = "fell far behind networks of about its size"
 _TOO_LONG = "too few epochs of --max-epochs were left for its next round"
@@ -87,8 +87,7 @@ class Campaign:
         for stage in store:
             self._study.observe(stage)
         self._rows: dict[int, int] = {}
-        self._failing: dict[Schedule, str] = {}
-        self._failures_in_a_row: list[str] = []
+        self._failures = Failures()
         self._adopted: list[Trial] = []
         for trial in ledger:
             self._take_up(trial)
@@ -216,7 +215,7 @@ class Campaign:
         if len(stages) > len(trial.schedule):
             last = stages[-1]
             self._ledger.complete(trial.number, val_accuracy=last.val_accuracy, params=last.params)
-            self._failures_in_a_row = []
+            self._failures.end_row()
         else:
             self._ledger.stop(trial.number, reason, rounds_reached=max(0, len(stages) - 1))
 
@@ -259,18 +258,19 @@ class Campaign:
             return None
         part = self._affordable_part(schedule, affordable)
         schedule = part or schedule[:1]
-        failing = self._failing_part(schedule)
-        in_vain = not part or failing is not None
+        failure = self._failures.known(schedule)
+        in_vain = not part or failure is not None
         self._count_repeats(schedule, in_vain=in_vain)
         trial = self._ledger.add(schedule)
         self._rows[trial.number] = row
         if not in_vain:
             return trial
         self._in_flight[trial.number] = trial
-        if failing is None:
+        if failure is None:
             self.end(trial.number, too_long=True)
         else:
-            self._fail(trial.number, self._failing[failing], len(failing) - 1)
+            reached, reason = failure
+            self._fail(trial.number, reason, reached)
         return None
 
     def _affordable_epochs(self) -> float:
@@ -300,7 +300,7 @@ class Campaign:
         made = self._store.path(trial.schedule)
         if trial.failed or trial.stopped:
             if trial.reason is not None and trial.rounds_reached is not None:
-                self._remember_failure(trial.schedule, trial.reason, trial.rounds_reached)
+                self._failures.remember(trial.schedule, trial.reason, trial.rounds_reached)
             cut = trial.stopped and trial.reason != _FAR_BEHIND
             if not cut:  # what a budget cut may be proposed again
                 self._study.settle(self._study.adopt(trial.schedule))
@@ -309,19 +309,12 @@ class Campaign:
             self._adopted.append(trial)
 
     def _fail(self, number: int, reason: str, reached: int) -> None:
-        self._remember_failure(self._in_flight[number].schedule, reason, reached)
+        self._failures.remember(self._in_flight[number].schedule, reason, reached)
         self._ledger.fail(number, reason, rounds_reached=reached)
         self._settle(number)
-        self._count_failure(reason)
-
-    def _remember_failure(self, schedule: Schedule, reason: str, reached: int) -> None:
-        if reason.startswith(DIVERGED) and reached < len(schedule):
-            self._failing[schedule[: reached + 1]] = reason
-
-    def _failing_part(self, schedule: Schedule) -> Schedule | None:
-        """The beginning of a schedule whose last round, or the root, is known to diverge."""
-        beginnings = (schedule[:length] for length in range(len(schedule) + 1))
-        return next((part for part in beginnings if part in self._failing), None)
+        diagnosis = self._failures.count(reason)
+        if diagnosis is not None:
+            self.abandon(diagnosis)
 
     def _count_repeats(self, schedule: Schedule, *, in_vain: bool) -> None:
         known = in_vain or len(self._store.path(schedule)) > len(schedule)
@@ -329,14 +322,6 @@ class Campaign:
         self._repeats = self._repeats + 1 if known or asked else 0
         if self._repeats == _MOST_REPEATS:
             self.ended_by = f"the last {_MOST_REPEATS} proposals had no new round to run"
-
-    def _count_failure(self, reason: str) -> None:
-        kind = reason.partition(":")[0]
-        if self._failures_in_a_row and self._failures_in_a_row[0] != kind:
-            self._failures_in_a_row = []
-        self._failures_in_a_row.append(kind)
-        if len(self._failures_in_a_row) == _MOST_FAILURES:
-            self.abandon(f"{_MOST_FAILURES} trials in a row failed, the last one as {reason}")
 
     def _far_behind(self, stage: Stage) -> bool:
         others = [other for other in self._store if other.id != stage.id]
