@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from search.store_actor import Activity, StoreActor
 _CONNECT_SECONDS = 5
 _FREE_SECONDS = 120
 _WATCH_SECONDS = 0.5
+_ASK_SECONDS = 1  # between questions to the daemons of a cluster
+_PATIENCE = {"raylet": 0, "gcs_server": 20}  # seconds without an answer; the latter may be far
 _ANSWER_SECONDS = 0.5  # that a status may wait for the store's actor, which can still be starting
 _DAEMONS = ("gcs_server", "raylet")
 _OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -81,19 +84,25 @@ def start_ray(pool: Pool) -> None:
 
 @contextmanager
 def watching_daemons(on_death: Callable[[str], None]) -> Iterator[None]:
-    """Call `on_death` with the name of a daemon of the private Ray that has died.
+    """Call `on_death` with the name of one of Ray's daemons that has died.
 
-    The call comes from another thread: the main one may be waiting for that very daemon, inside
-    Ray, which would end the program after a minute without a word on how to go on. Of a cluster
-    that was joined nothing is watched.
+    Those of a private Ray are children of this process. Of a cluster that was joined, its control
+    store and this machine's raylet are dead if they have not answered for some time. The call
+    comes from another thread: the main one may be waiting for that very daemon, inside Ray, which
+    would end the program after a minute without a word on how to go on, or never.
     """
     node = ray._private.worker._global_node
+    joined = not node.all_processes
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(_WATCH_SECONDS):
-            for name, _ in node.dead_processes():
-                if name in _DAEMONS:
+        gone: dict[str, float] = {}  # since when
+        while not over.wait(_ASK_SECONDS if joined else _WATCH_SECONDS):
+            now = time.monotonic()
+            names = _silent(node) if joined else {name for name, _ in node.dead_processes()}
+            gone = {name: gone.get(name, now) for name in names.intersection(_DAEMONS)}
+            for name, since in gone.items():
+                if not joined or now - since >= _PATIENCE[name]:
                     on_death(name)
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -103,6 +112,26 @@ def watching_daemons(on_death: Callable[[str], None]) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def _silent(node: Any) -> set[str]:
+    """Which daemons of a cluster take no connection."""
+    host, _, port = node.gcs_address.rpartition(":")
+    addresses = {
+        "gcs_server": (socket.AF_INET6 if ":" in host else socket.AF_INET, (host, int(port))),
+        "raylet": (socket.AF_UNIX, node.raylet_socket_name),
+    }
+    return {name for name, address in addresses.items() if not _answers(*address)}
+
+
+def _answers(family: socket.AddressFamily, address: Any) -> bool:
+    with socket.socket(family) as asking:
+        asking.settimeout(_CONNECT_SECONDS)
+        try:
+            asking.connect(address)
+        except OSError:
+            return False
+    return True
 
 
 def start_store(folder: Path, max_epochs: int | None) -> Any:

@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from ray.cluster_utils import Cluster
 
 from tests.command import (
     SMALL,
@@ -115,6 +116,26 @@ def test_processes_of_ray_that_are_killed(command: Command, victim: str, survive
             "Go on with: python search/run.py --resume out",
         ]
     resume_and_check(command)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
+def test_daemons_of_a_cluster_that_are_killed(command: Command, victim: str) -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2}, shutdown_at_exit=False)
+    try:
+        process = command.start(*SEARCH, "--address", cluster.address)
+        wait_for_output(process, "front:")
+        (daemon,) = cluster.head_node.all_processes[victim]
+        daemon.process.kill()
+        _, errors = process.communicate(timeout=120)
+    finally:
+        cluster.shutdown()
+    assert process.returncode == 2
+    assert f"Ray failed: its {victim} has died." in errors
+    assert errors.splitlines()[-1] == "Go on with: python search/run.py --resume out"
+    done = command("--resume", "out", "--address", "local")
+    assert done.returncode == 0, done.stderr
+    assert_whole(command.folder / "out", TRIALS)
 
 
 @pytest.mark.slow
