@@ -17,6 +17,7 @@ and `recalibrated after`, together the `measured` recipe. Recalibration *before*
 next to nothing, since training goes by each batch's own statistics. |γ| and signed γ choose the
 same channels here: trained γ are positive. Without any epoch a recalibrated round of 0.85 is as
 good as a trained one. Distillation pays as well, for a third more time; it is not adopted.
+Ten seeds more, in recipe-digits-confirmed.txt and recipe-fashion-mnist-confirmed.txt, confirm it.
 """
 
 import statistics
