@@ -48,7 +48,7 @@ from search.console import Console
 from search.devices import Pool
 from search.observer import Observer, Tables
 from search.opening import Search, find_root, open_images, open_search
-from search.ray_cluster import ask_activities, start_ray, start_store
+from search.ray_cluster import Activities, start_ray, start_store
 from search.results_folder import ResultsFolder
 from search.tune_loop import run_trials
 
@@ -148,7 +148,7 @@ def _run(search: Search, plan: SleepingPlan, pool: Pool, console: Console) -> fl
     start_ray(pool)
     writer = start_store(search.folder.stages, None)
     tables = Tables(search.folder, search.store)
-    observer = Observer(campaign, tables, console, lambda: ask_activities(writer))
+    observer = Observer(campaign, tables, console, Activities(writer))
     handed_out: list[float] = []
 
     def on_step() -> None:

@@ -167,8 +167,10 @@ class Campaign:
 
         Args:
             number: Of the trial.
-            too_long: Whether it is because no epochs are left for its next round.
+            too_long: Whether the store has refused its next round, for want of epochs.
         """
+        if too_long:
+            self._store.rescan()  # a stage may be gone that was found damaged
         reason = (self.cut and self.ended_by) or (_TOO_LONG if too_long else _FAR_BEHIND)
         self._conclude(self._in_flight[number], reason)
         self._settle(number)
@@ -257,9 +259,16 @@ class Campaign:
                     self.ended_by += " that the rest of --max-epochs allows"
             return None
         part = self._affordable_part(schedule, affordable)
-        schedule = part or schedule[:1]
+        if not part and self._in_flight:  # which may need less than it is reckoned to
+            self._exhausted = True
+            self._study.settle(row)
+            return None
+        return self._enter(row, part or schedule, too_long=not part)
+
+    def _enter(self, row: int, schedule: Schedule, *, too_long: bool) -> Trial | None:
+        """Enter a proposal into the ledger, and its end if it is known beforehand."""
         failure = self._failures.known(schedule)
-        in_vain = not part or failure is not None
+        in_vain = too_long or failure is not None
         self._count_repeats(schedule, in_vain=in_vain)
         trial = self._ledger.add(schedule)
         self._rows[trial.number] = row
@@ -267,7 +276,8 @@ class Campaign:
             return trial
         self._in_flight[trial.number] = trial
         if failure is None:
-            self.end(trial.number, too_long=True)
+            self._conclude(trial, _TOO_LONG)
+            self._settle(trial.number)
         else:
             reached, reason = failure
             self._fail(trial.number, reason, reached)
@@ -277,23 +287,29 @@ class Campaign:
         """Epochs of the budget that nothing in flight needs."""
         if self._max_epochs is None:
             return math.inf
-        reserved = sum(
-            round_.epochs
-            for trial in self._in_flight.values()
-            for round_ in self._missing(trial.schedule)
-        )
-        return self._max_epochs - self._store.executed_epochs - reserved
+        reserved = {
+            part for trial in self._in_flight.values() for part in self._missing(trial.schedule)
+        }
+        left = self._max_epochs - self._store.executed_epochs
+        return left - sum(part[-1].epochs for part in reserved)
 
     def _affordable_part(self, schedule: Schedule, affordable: float) -> Schedule:
-        """A schedule up to the last round for which there are epochs."""
-        missing = self._missing(schedule)
-        costs = itertools.accumulate(round_.epochs for round_ in missing)
-        affordable_rounds = sum(cost <= affordable for cost in costs)
-        return schedule[: len(schedule) - len(missing) + affordable_rounds]
+        """A schedule up to the last round for which there are epochs.
 
-    def _missing(self, schedule: Schedule) -> Schedule:
-        """The rounds of a schedule that are still to be run."""
-        return schedule[max(0, len(self._store.path(schedule)) - 1) :]
+        Returns:
+            A beginning of the schedule; none if there are not enough for the first missing round.
+        """
+        missing = self._missing(schedule)
+        if not missing:
+            return schedule
+        costs = itertools.accumulate(part[-1].epochs for part in missing)
+        fitting = [part for part, cost in zip(missing, costs, strict=True) if cost <= affordable]
+        return fitting[-1] if fitting else ()
+
+    def _missing(self, schedule: Schedule) -> list[Schedule]:
+        """The beginnings of a schedule whose stages are missing, the shortest first."""
+        made = len(self._store.path(schedule))
+        return [schedule[:length] for length in range(max(1, made), len(schedule) + 1)]
 
     def _take_up(self, trial: Trial) -> None:
         """Go on with a trial of an earlier run: to its end, or to mend what is lost of it."""

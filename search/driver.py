@@ -21,7 +21,7 @@ from search.interruption import Interruption
 from search.observer import Observer, Tables
 from search.opening import Search, find_root, open_images, open_search
 from search.ray_cluster import (
-    ask_activities,
+    Activities,
     start_ray,
     start_store,
     watching_daemons,
@@ -95,7 +95,7 @@ def _run_trials(
     config = search.config
     start_ray(pool)
     writer = start_store(search.folder.stages, config.max_epochs)
-    observer = Observer(campaign, tables, console, lambda: ask_activities(writer))
+    observer = Observer(campaign, tables, console, Activities(writer))
     interruption = Interruption()
 
     def on_step() -> None:

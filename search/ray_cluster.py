@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.configuration import SearchConfig
 from search.devices import Pool, make_pool, usable_cores
-from search.errors import RefusedError
+from search.errors import BrokenOffError, RefusedError
 from search.store_actor import Activity, StoreActor
 
 _CONNECT_SECONDS = 5
@@ -25,6 +25,7 @@ _WATCH_SECONDS = 0.5
 _ASK_SECONDS = 1  # between questions to the daemons of a cluster
 _PATIENCE = {"raylet": 0, "gcs_server": 20}  # seconds without an answer; the latter may be far
 _ANSWER_SECONDS = 0.5  # that a status may wait for the store's actor, which can still be starting
+_DEAF_SECONDS = 300  # without an answer of it, after which a run ends
 _DAEMONS = ("gcs_server", "raylet")
 _OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
@@ -116,22 +117,19 @@ def watching_daemons(on_death: Callable[[str], None]) -> Iterator[None]:
 
 def _silent(node: Any) -> set[str]:
     """Which daemons of a cluster take no connection."""
+    silent = set()
     host, _, port = node.gcs_address.rpartition(":")
-    addresses = {
-        "gcs_server": (socket.AF_INET6 if ":" in host else socket.AF_INET, (host, int(port))),
-        "raylet": (socket.AF_UNIX, node.raylet_socket_name),
-    }
-    return {name for name, address in addresses.items() if not _answers(*address)}
-
-
-def _answers(family: socket.AddressFamily, address: Any) -> bool:
-    with socket.socket(family) as asking:
-        asking.settimeout(_CONNECT_SECONDS)
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except OSError:
+        silent.add("gcs_server")
+    with suppress(BlockingIOError), socket.socket(socket.AF_UNIX) as raylet:
+        raylet.settimeout(_CONNECT_SECONDS)
         try:
-            asking.connect(address)
-        except OSError:
-            return False
-    return True
+            raylet.connect(node.raylet_socket_name)
+        except (ConnectionRefusedError, FileNotFoundError):
+            silent.add("raylet")
+    return silent
 
 
 def start_store(folder: Path, max_epochs: int | None) -> Any:
@@ -148,13 +146,35 @@ def start_store(folder: Path, max_epochs: int | None) -> Any:
     return actor.remote(folder.absolute(), max_epochs)
 
 
-def ask_activities(store: Any) -> dict[int, Activity]:
-    """What workers are doing, by trial; nothing if the store's actor does not answer soon."""
-    try:
-        answer: dict[int, Activity] = ray.get(store.activities.remote(), timeout=_ANSWER_SECONDS)
-    except ray.exceptions.GetTimeoutError:
-        return {}
-    return answer
+class Activities:
+    """Asks the store's actor what workers are doing.
+
+    Args:
+        store: Its handle.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._answered = time.monotonic()
+
+    def __call__(self) -> dict[int, Activity]:
+        """What each trial's worker is doing; nothing if the actor does not answer soon.
+
+        Raises:
+            BrokenOffError: It has not answered for minutes.
+        """
+        try:
+            answer: dict[int, Activity] = ray.get(
+                self._store.activities.remote(), timeout=_ANSWER_SECONDS
+            )
+        except ray.exceptions.GetTimeoutError:
+            if time.monotonic() - self._answered > _DEAF_SECONDS:
+                raise BrokenOffError(
+                    f"The stage store has not answered for {_DEAF_SECONDS} seconds."
+                ) from None
+            return {}
+        self._answered = time.monotonic()
+        return answer
 
 
 def _cluster_pool(config: SearchConfig) -> Pool:

@@ -80,7 +80,7 @@ class _CampaignSearcher(Searcher):
     """Asks the campaign for trials, and tells it when they end.
 
     Tune asks for another trial before it gives one that waits to a worker that has become free.
-    A proposal takes its time, so none is made until the one that waits has begun.
+    A proposal takes its time, so none is made while there are waiting trials for all free workers.
     """
 
     def __init__(self, campaign: Campaign, store: Any, numbers: dict[str, int]) -> None:
@@ -89,11 +89,11 @@ class _CampaignSearcher(Searcher):
         self._store = store
         self._numbers = numbers
         self._waiting: set[str] = set()
-        self._worker_is_free = False
+        self._free_workers = 0
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The configuration of a trial, None for "not now", or Tune's word for "no more"."""
-        if self._worker_is_free and self._waiting:
+        if 0 < self._free_workers <= len(self._waiting):
             return None
         trial = self._campaign.next_trial()
         if trial is None:
@@ -108,7 +108,7 @@ class _CampaignSearcher(Searcher):
     def on_trial_start(self, trial_id: str) -> None:
         """Take note that a worker has begun with a trial."""
         self._waiting.discard(trial_id)
-        self._worker_is_free = False
+        self._free_workers = max(0, self._free_workers - 1)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -118,14 +118,14 @@ class _CampaignSearcher(Searcher):
         Tune logs what is raised here and goes on, so a ledger that fails ends the run otherwise.
         """
         self._waiting.discard(trial_id)
-        self._worker_is_free = True
+        self._free_workers += 1
         number = self._numbers[trial_id]
         self._store.release.remote(number)
         if error or result is None:
             return  # on_trial_error, which knows the reason, comes next
         try:
             self._end(number, result)
-        except LedgerError as failure:
+        except (LedgerError, StoreError) as failure:
             self._campaign.abandon(str(failure).removesuffix("."))
 
     def _end(self, number: int, result: dict[str, Any]) -> None:

@@ -1,12 +1,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 
 from pruning import Round, StageStore
 from search.campaign import Campaign, front, hypervolume
-from search.ledger import Ledger
+from search.ledger import Ledger, Trial
 from search.space import SearchSpace
 from tests.search.landscape import SCALE, SPACE, draft, grow, make_campaign, rounds, run_trial
 
@@ -183,6 +184,37 @@ def test_the_epochs_of_the_budget_are_spent_and_not_passed(
     stopped = [trial for trial in ledger if trial.state is not TrialState.COMPLETE]
     assert all("too few epochs" in str(trial.reason) for trial in stopped)
     assert sampler != "stage-tree" or not stopped
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_trials_in_flight_leave_the_rest_of_the_budget_to_others(
+    tmp_path: Path, store: StageStore, sampler: str
+) -> None:
+    """What does not fit beside them waits, and may fit when one of them has ended early."""
+    space = SearchSpace(rates=(0.5, 0.7, 0.9), epochs=(2, 5, 10), lrs=(1e-3,), max_rounds=6)
+    ledger = Ledger(tmp_path / "study.db", space)
+    campaign = make_campaign(
+        store, ledger, trials=1000, sampler=sampler, space=space, max_epochs=120, ahead=5
+    )
+    grow(store, ())
+    random = np.random.default_rng(0)
+    in_flight: list[Trial] = []
+    while not campaign.over:
+        while (trial := campaign.next_trial()) is not None:
+            in_flight.append(trial)
+        if not in_flight:
+            continue  # a proposal that was in vain
+        trial = in_flight.pop(0)
+        length = len(store.path(trial.schedule))  # the next round
+        for stage in grow(store, trial.schedule[:length], trial.number):
+            campaign.accept(stage.id)
+        if length >= len(trial.schedule) or campaign.cut or random.random() < 0.15:
+            campaign.end(trial.number)
+        else:
+            in_flight.append(trial)
+    assert 118 <= store.executed_epochs <= 120  # rounds have 2 epochs or more
+    in_vain = sum("too few epochs" in str(trial.reason) for trial in ledger)
+    assert in_vain < 5 or campaign.ended_by == "the last 25 proposals had no new round to run"
 
 
 def test_epochs_that_are_being_spent_are_not_spent_twice(
