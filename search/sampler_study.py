@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from threadpoolctl import ThreadpoolController
 
 from pruning import Schedule, Stage
 from search.space import SearchSpace
@@ -42,6 +43,7 @@ class SamplerStudy:
         self._distributions = distributions(space)
         self._study = optuna.create_study(directions=["maximize", "minimize"])
         self._observed: set[Schedule] = set()
+        self._threads = ThreadpoolController()
 
     def observe(self, stage: Stage) -> None:
         """Add a stage; one that was added before changes nothing."""
@@ -68,7 +70,8 @@ class SamplerStudy:
         """
         self._study.sampler = sampler
         self._study.set_user_attr(_AFFORDABLE, affordable)
-        row = self._study.ask(self._distributions)
+        with self._threads.limit(limits=1):  # small matrices; the other cores are the workers'
+            row = self._study.ask(self._distributions)
         return row.number, self._space.decode(row.params)
 
     def adopt(self, schedule: Schedule) -> int:
