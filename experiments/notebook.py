@@ -36,8 +36,10 @@ its rate falls to 0 is in recipe.py.
 """
 
 import io
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -144,6 +146,7 @@ class _Trainer:
     recipe: Recipe
     generator: torch.Generator
     console: Console
+    check_interrupt: Callable[[], None]
 
     def root(self, net: nn.Module) -> None:
         """Train a network that is not pruned yet, as the root of a search is trained."""
@@ -181,6 +184,7 @@ class _Trainer:
 
     def _validate(self, label: str, epoch: int, net: nn.Module, train: Metrics) -> float:
         valid = evaluate(net, self.data.validation, self.data.image_size)
+        self.check_interrupt()
         self.console.line(
             f"{label} epoch {epoch:>3d}: train loss: {train.loss:6.4f}, acc {train.accuracy:6.4f}"
             f" valid loss: {valid.loss:6.4f}, acc {valid.accuracy:6.4f}"
@@ -197,7 +201,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     complaints = Console(sys.stderr)
     try:
-        run(tyro.cli(NotebookConfig, args=arguments), Console())
+        config = tyro.cli(NotebookConfig, args=arguments)
+        with _noting_interrupts() as check:
+            run(config, Console(), check)
     except (RefusedError, DataError, CheckpointError) as error:
         complaints.line(str(error))
         return _REFUSED
@@ -210,8 +216,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(config: NotebookConfig, console: Console) -> None:
+@contextmanager
+def _noting_interrupts() -> Iterator[Callable[[], None]]:
+    """Yields what raises KeyboardInterrupt if there was one that got lost, as some do in torch."""
+    noted = False
+
+    def note(*_: object) -> None:
+        nonlocal noted
+        noted = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if noted:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def run(config: NotebookConfig, console: Console, check_interrupt: Callable[[], None]) -> None:
     """Get a root, then prune and fine-tune it five times.
+
+    Args:
+        config: What was asked for.
+        console: For the epochs.
+        check_interrupt: Called after each of them.
 
     Raises:
         RefusedError, DataError, CheckpointError: It cannot be started; nothing was written.
@@ -225,6 +257,7 @@ def run(config: NotebookConfig, console: Console) -> None:
         recipe=Recipe.named("notebook", batch_size=32, root_epochs=config.root_epochs),
         generator=torch.Generator().manual_seed(config.seed),
         console=console,
+        check_interrupt=check_interrupt,
     )
     net = _placed(net, device)
     if config.checkpoint is None:

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -342,6 +343,19 @@ def test_divergence_is_said(food: Path, tmp_path: Path) -> None:
     assert done.code == 2
     assert done.errors.startswith("Training diverged: loss ")
     assert len(done.errors.splitlines()) == 1
+
+
+def test_ctrl_c_that_a_library_swallows_ends_it_after_the_epoch(
+    food: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swallow(*arguments: Any) -> Metrics:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(script, "evaluate", swallow)
+    done = run(tmp_path / "out", "--data", str(food), "--root-epochs", "9")
+    assert (done.code, done.errors, done.lines) == (130, "Interrupted.\n", [])
 
 
 def test_ctrl_c_ends_it_with_130(cache: Path, tmp_path: Path) -> None:
