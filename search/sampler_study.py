@@ -6,6 +6,7 @@ The study is rebuilt from ledger and store whenever a search starts; nothing in 
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import optuna
@@ -43,7 +44,6 @@ class SamplerStudy:
         self._distributions = distributions(space)
         self._study = optuna.create_study(directions=["maximize", "minimize"])
         self._observed: set[Schedule] = set()
-        self._threads = ThreadpoolController()
 
     def observe(self, stage: Stage) -> None:
         """Add a stage; one that was added before changes nothing."""
@@ -70,7 +70,7 @@ class SamplerStudy:
         """
         self._study.sampler = sampler
         self._study.set_user_attr(_AFFORDABLE, affordable)
-        with self._threads.limit(limits=1):  # small matrices; the other cores are the workers'
+        with _threads().limit(limits=1):  # small matrices; the other cores are the workers'
             row = self._study.ask(self._distributions)
         return row.number, self._space.decode(row.params)
 
@@ -98,6 +98,12 @@ class SamplerStudy:
             params=filling | params,
             distributions=self._distributions,
         )
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Of the libraries that are loaded by now; Tune pickles what a study itself holds."""
+    return ThreadpoolController()
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
