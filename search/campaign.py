@@ -169,7 +169,7 @@ class Campaign:
             number: Of the trial.
             too_long: Whether the store has refused its next round, for want of epochs.
         """
-        if too_long:
+        if too_long and not self.cut:
             self._store.rescan()  # a stage may be gone that was found damaged
         reason = (self.cut and self.ended_by) or (_TOO_LONG if too_long else _FAR_BEHIND)
         self._conclude(self._in_flight[number], reason)

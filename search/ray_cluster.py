@@ -87,10 +87,11 @@ def start_ray(pool: Pool) -> None:
 def watching_daemons(on_death: Callable[[str], None]) -> Iterator[None]:
     """Call `on_death` with the name of one of Ray's daemons that has died.
 
-    Those of a private Ray are children of this process. Of a cluster that was joined, its control
-    store and this machine's raylet are dead if they have not answered for some time. The call
-    comes from another thread: the main one may be waiting for that very daemon, inside Ray, which
-    would end the program after a minute without a word on how to go on, or never.
+    Those of a private Ray are children of this process. Of a cluster that was joined, this
+    machine's raylet is dead when it refuses a connection, and the control store when it has taken
+    none for some time. The call comes from another thread: the main one may be waiting for that
+    very daemon, inside Ray, which would end the program after a minute without a word on how to go
+    on, or never.
     """
     node = ray._private.worker._global_node
     joined = not node.all_processes
@@ -116,14 +117,14 @@ def watching_daemons(on_death: Callable[[str], None]) -> Iterator[None]:
 
 
 def _silent(node: Any) -> set[str]:
-    """Which daemons of a cluster take no connection."""
+    """Which daemons of a cluster take no connection; a raylet that is only busy is not silent."""
     silent = set()
     host, _, port = node.gcs_address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
     except OSError:
         silent.add("gcs_server")
-    with suppress(BlockingIOError), socket.socket(socket.AF_UNIX) as raylet:
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as raylet:
         raylet.settimeout(_CONNECT_SECONDS)
         try:
             raylet.connect(node.raylet_socket_name)
