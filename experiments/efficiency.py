@@ -29,7 +29,7 @@ import pandas as pd
 import torch
 import tyro
 from hardware import hardware_line
-from optuna.samplers import TPESampler
+from optuna.samplers import BaseSampler, TPESampler
 from simulated_search import Curve, Rounds, Usage, simulate
 from subset import open_subset
 
@@ -81,8 +81,17 @@ def _named(name: SamplerName) -> MakerOf:
     )
 
 
-def _univariate(_: SearchSpace, __: Scale, ___: Architecture, seed: int) -> NewSampler:
-    return lambda draw: TPESampler(multivariate=False, seed=seed * 10**6 + draw)
+def _univariate(
+    space: SearchSpace, scale: Scale, architecture: Architecture, seed: int
+) -> NewSampler:
+    at_random = sampler_maker("random", space, scale, architecture, seed=seed)
+
+    def make(draw: int, *, after_repeat: bool = False) -> BaseSampler:
+        if after_repeat:
+            return at_random(draw)
+        return TPESampler(multivariate=False, seed=seed * 10**6 + draw)
+
+    return make
 
 
 ARMS = {

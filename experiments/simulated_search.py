@@ -11,8 +11,6 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from optuna.samplers import BaseSampler, RandomSampler
-
 from pruning import Draft, NonFiniteError, Round, RoundRunner, Schedule, Stage, StageStore
 from search.early_stop import far_behind
 from search.errors import ExhaustedError
@@ -191,7 +189,8 @@ class _Simulation:
     def _worker(self) -> Iterator[float]:
         while self._repeats < _MOST_REPEATS:
             try:
-                row, schedule = self._study.propose(self._sampler())
+                sampler = self._new_sampler(self._proposals, after_repeat=self._repeats > 0)
+                row, schedule = self._study.propose(sampler)
             except ExhaustedError:
                 if not self._ready:
                     return
@@ -204,12 +203,6 @@ class _Simulation:
             self._study.settle(row)
             if not enough:
                 return
-
-    def _sampler(self) -> BaseSampler:
-        """The search's; after a trial that asked for nothing new, random choice."""
-        if self._repeats:
-            return RandomSampler(seed=self._proposals)
-        return self._new_sampler(self._proposals)
 
     def _trial(self, schedule: Schedule) -> Generator[float, None, bool]:
         """Run a trial's rounds; returns whether there were epochs enough for them."""

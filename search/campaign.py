@@ -4,20 +4,19 @@ Whoever runs rounds (Ray Tune's workers, or a loop in a test) asks a campaign fo
 tells it what became of them. The campaign keeps ledger, store and sampler study in step.
 """
 
-import itertools
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pruning import Schedule, Stage, StageStore
+from search.budget import Budget
 from search.early_stop import far_behind
 from search.errors import ExhaustedError
 from search.failures import Failures
 from search.flatness import is_flat
-from search.front import Scale, on_front
+from search.front import Scale
 from search.ledger import Ledger, Trial
 from search.sampler_study import NewSampler, SamplerStudy
 from search.space import SearchSpace
+from search.stage_front import front, hypervolume
 
 _MOST_REPEATS = 25  # proposals in a row that ask for nothing new, before a search gives up
 _MOST_DEATHS = 4  # of workers that run one trial
@@ -78,6 +77,7 @@ class Campaign:
         self._asked_trials = trials
         self._ahead = ahead
         self._max_epochs = max_epochs
+        self._budget = Budget(store, max_epochs)
         self._early_stop = early_stop
         self._stop_when_flat = stop_when_flat
         self._judged = 0  # stages, when flatness was last looked at
@@ -222,9 +222,7 @@ class Campaign:
             self._ledger.stop(trial.number, reason, rounds_reached=max(0, len(stages) - 1))
 
     def _check_epochs(self) -> None:
-        if self._max_epochs is None:
-            return
-        if self._store.executed_epochs + self._least_epochs > self._max_epochs:
+        if self._budget.left() < self._least_epochs:
             self.close(f"the {self._max_epochs} epochs of --max-epochs are spent")
 
     def _check_flatness(self) -> None:
@@ -246,11 +244,12 @@ class Campaign:
     def _propose(self) -> Trial | None:
         if self._exhausted or self.ended_by is not None:
             return None
-        affordable = self._affordable_epochs()
+        affordable = self._budget.left(trial.schedule for trial in self._in_flight.values())
         if affordable < self._least_epochs:
             return None  # what is in flight may take the rest
         try:
-            row, schedule = self._study.propose(self._new_sampler(len(self._ledger)), affordable)
+            sampler = self._new_sampler(len(self._ledger), after_repeat=self._repeats > 0)
+            row, schedule = self._study.propose(sampler, affordable)
         except ExhaustedError:
             self._exhausted = True
             if not self._in_flight:
@@ -258,7 +257,7 @@ class Campaign:
                 if affordable < self._most_epochs:
                     self.ended_by += " that the rest of --max-epochs allows"
             return None
-        part = self._affordable_part(schedule, affordable)
+        part = self._budget.fitting_part(schedule, affordable)
         if not part and self._in_flight:  # which may need less than it is reckoned to
             self._exhausted = True
             self._study.settle(row)
@@ -282,34 +281,6 @@ class Campaign:
             reached, reason = failure
             self._fail(trial.number, reason, reached)
         return None
-
-    def _affordable_epochs(self) -> float:
-        """Epochs of the budget that nothing in flight needs."""
-        if self._max_epochs is None:
-            return math.inf
-        reserved = {
-            part for trial in self._in_flight.values() for part in self._missing(trial.schedule)
-        }
-        left = self._max_epochs - self._store.executed_epochs
-        return left - sum(part[-1].epochs for part in reserved)
-
-    def _affordable_part(self, schedule: Schedule, affordable: float) -> Schedule:
-        """A schedule up to the last round for which there are epochs.
-
-        Returns:
-            A beginning of the schedule; none if there are not enough for the first missing round.
-        """
-        missing = self._missing(schedule)
-        if not missing:
-            return schedule
-        costs = itertools.accumulate(part[-1].epochs for part in missing)
-        fitting = [part for part, cost in zip(missing, costs, strict=True) if cost <= affordable]
-        return fitting[-1] if fitting else ()
-
-    def _missing(self, schedule: Schedule) -> list[Schedule]:
-        """The beginnings of a schedule whose stages are missing, the shortest first."""
-        made = len(self._store.path(schedule))
-        return [schedule[:length] for length in range(max(1, made), len(schedule) + 1)]
 
     def _take_up(self, trial: Trial) -> None:
         """Go on with a trial of an earlier run: to its end, or to mend what is lost of it."""
@@ -353,21 +324,3 @@ class Campaign:
         self._study.settle(self._rows.pop(number))
         del self._in_flight[number]
         self._exhausted = False  # the stages that it left may have children to try
-
-
-def front(stages: Iterable[Stage]) -> list[Stage]:
-    """The stages that no other dominates, by ascending parameters; ties by id."""
-    all_stages = list(stages)
-    mask = on_front(
-        [stage.params for stage in all_stages], [stage.val_accuracy for stage in all_stages]
-    )
-    members = [stage for stage, member in zip(all_stages, mask, strict=True) if member]
-    return sorted(members, key=lambda stage: (stage.params, stage.id))
-
-
-def hypervolume(stages: Iterable[Stage], scale: Scale) -> float:
-    """Hypervolume of some stages' validation accuracy over their parameters; 0 of none."""
-    members = list(stages)
-    return scale.hypervolume(
-        [stage.params for stage in members], [stage.val_accuracy for stage in members]
-    )

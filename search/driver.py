@@ -12,7 +12,7 @@ import torch
 
 from data import ImageData
 from pruning import StoreError
-from search.campaign import Campaign, front, hypervolume
+from search.campaign import Campaign
 from search.configuration import SearchConfig
 from search.console import Console
 from search.devices import Pool
@@ -29,6 +29,7 @@ from search.ray_cluster import (
 )
 from search.results_folder import ResultsFolder
 from search.run_time import RunTime
+from search.stage_front import front, hypervolume
 from search.tune_loop import run_trials
 
 _REASONS = 3  # for failures, that are shown in the end

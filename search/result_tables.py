@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from pruning import Stage
-from search.campaign import front
+from search.stage_front import front
 
 COLUMNS = (
     "stage",

@@ -5,8 +5,8 @@ The study is rebuilt from ledger and store whenever a search starts; nothing in 
 """
 
 import math
-from collections.abc import Callable
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 import optuna
@@ -19,8 +19,18 @@ from threadpoolctl import ThreadpoolController
 from pruning import Schedule, Stage
 from search.space import SearchSpace
 
-NewSampler = Callable[[int], BaseSampler]
-"""Makes the sampler of one proposal, given the proposal's number."""
+
+class NewSampler(Protocol):
+    """Makes the sampler of one proposal."""
+
+    def __call__(self, draw: int, *, after_repeat: bool = False) -> BaseSampler:
+        """The sampler.
+
+        Args:
+            draw: Number of the proposal.
+            after_repeat: Whether the proposal before it had no new round to run.
+        """
+
 
 _ROOT_ACCURACY = "root_accuracy"
 _AFFORDABLE = "affordable_epochs"

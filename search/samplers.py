@@ -24,6 +24,9 @@ def sampler_maker(
     of its proposal, so a resumed search neither repeats draws nor depends on where it was
     interrupted.
 
+    A stock sampler may ask for the same again, as long as what it is told stays the same: after a
+    repeat the next proposal is random. The stage tree never asks for what is known.
+
     Args:
         name: Which sampler.
         space: The choices of the search.
@@ -33,11 +36,13 @@ def sampler_maker(
     """
     tree = KnownTree(space, scale, architecture)
 
-    def make(draw: int) -> BaseSampler:
+    def make(draw: int, *, after_repeat: bool = False) -> BaseSampler:
         derived = int(np.random.SeedSequence((seed, draw)).generate_state(1)[0])
         match name:
             case "stage-tree":
                 return StageTreeSampler(space, tree, seed=derived)
+            case _ if after_repeat:
+                return RandomSampler(seed=derived)
             case "tpe":
                 return TPESampler(seed=derived)
             case "nsga2":

@@ -1,6 +1,7 @@
 """A search without training: stages whose accuracy is a formula."""
 
 import hashlib
+from typing import get_args
 
 from models import student_channels
 from pruning import Draft, Round, Schedule, Stage, StageStore, StudentArchitecture, width_mult
@@ -15,6 +16,7 @@ from search.space import SearchSpace
 ARCHITECTURE = StudentArchitecture(channels=student_channels(), num_classes=10)
 SPACE = SearchSpace(rates=(0.5, 0.7, 0.9), epochs=(1, 2), lrs=(1e-3, 3e-3), max_rounds=4)
 SCALE = scale_of(ARCHITECTURE)
+SAMPLERS = get_args(SamplerName)
 
 
 def draft(schedule: Schedule, accuracy: float | None = None) -> Draft:
@@ -68,6 +70,15 @@ def run_trial(campaign: Campaign, store: StageStore, trial: Trial) -> None:
     for stage in grow(store, trial.schedule, trial.number):
         campaign.accept(stage.id)
     campaign.end(trial.number)
+
+
+def run_all(campaign: Campaign, store: StageStore) -> list[int]:
+    """Run trials until none is handed out; returns their numbers."""
+    numbers = []
+    while (trial := campaign.next_trial()) is not None:
+        run_trial(campaign, store, trial)
+        numbers.append(trial.number)
+    return numbers
 
 
 def make_campaign(

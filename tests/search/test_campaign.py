@@ -1,26 +1,24 @@
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from optuna.trial import TrialState
 from ray import cloudpickle
 
 from pruning import Round, StageStore
-from search.campaign import Campaign, front, hypervolume
-from search.ledger import Ledger, Trial
+from search.ledger import Ledger
 from search.space import SearchSpace
-from tests.search.landscape import SCALE, SPACE, draft, grow, make_campaign, rounds, run_trial
-
-SAMPLERS = ["stage-tree", "tpe", "nsga2", "gp", "random"]
-
-
-def run_all(campaign: Campaign, store: StageStore) -> list[int]:
-    numbers = []
-    while (trial := campaign.next_trial()) is not None:
-        run_trial(campaign, store, trial)
-        numbers.append(trial.number)
-    return numbers
+from search.stage_front import front, hypervolume
+from tests.search.landscape import (
+    SAMPLERS,
+    SCALE,
+    SPACE,
+    draft,
+    grow,
+    make_campaign,
+    rounds,
+    run_all,
+    run_trial,
+)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -61,26 +59,6 @@ def test_unfinished_trials_are_handed_out_again_by_number(
     run_all(resumed, store)
     assert [trial.number for trial in again] == list(range(6))
     assert not any(trial.running for trial in again)
-
-
-def test_a_failed_trial_is_not_proposed_again(
-    tmp_path: Path, store: StageStore, ledger: Ledger
-) -> None:
-    space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=1)
-    grow(store, ())
-    campaign = make_campaign(store, ledger, trials=9, space=space)
-    failed = campaign.next_trial()
-    assert failed is not None
-    campaign.fail(failed.number, "diverged: loss nan")
-    other = campaign.next_trial()
-    assert other is not None
-    assert other.schedule != failed.schedule
-    campaign.fail(other.number, "diverged: loss nan")
-    assert campaign.next_trial() is None
-    assert campaign.finished
-    resumed = make_campaign(store, ledger, trials=9, space=space)
-    assert resumed.next_trial() is None
-    assert resumed.finished
 
 
 def test_exhaustion_waits_for_what_is_in_flight(store: StageStore, ledger: Ledger) -> None:
@@ -147,20 +125,6 @@ def test_it_can_be_pickled_as_tune_does(store: StageStore, ledger: Ledger) -> No
     assert cloudpickle.loads(cloudpickle.dumps(campaign)).progress() == campaign.progress()
 
 
-def test_front_is_sorted_and_keeps_ties(store: StageStore) -> None:
-    for schedule, accuracy in (
-        (rounds(), 0.9),
-        (rounds(0.5), 0.8),
-        (rounds(0.7), 0.7),
-        (rounds(0.9), 0.85),
-        ((Round(rate=0.5, epochs=2, lr=1e-3),), 0.8),
-    ):
-        store.commit(draft(schedule, accuracy), b"", trial=0)
-    members = front(store)
-    assert [stage.val_accuracy for stage in members] == [0.8, 0.8, 0.85, 0.9]
-    assert [stage.params for stage in members] == sorted(stage.params for stage in members)
-
-
 def test_a_sampler_that_only_repeats_ends_the_search(store: StageStore, ledger: Ledger) -> None:
     space = SearchSpace(rates=(0.5,), epochs=(1,), lrs=(1e-3,), max_rounds=2)
     campaign = make_campaign(store, ledger, trials=1000, sampler="random", space=space)
@@ -171,97 +135,6 @@ def test_a_sampler_that_only_repeats_ends_the_search(store: StageStore, ledger: 
     assert len(store) == 3
     assert store.executed_epochs == 2
     assert all(trial.state is TrialState.COMPLETE for trial in ledger)
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_epochs_of_the_budget_are_spent_and_not_passed(
-    tmp_path: Path, store: StageStore, sampler: str
-) -> None:
-    """Nothing but proposals sees to it here, where no actor refuses a round."""
-    space = SearchSpace(rates=(0.5, 0.9), epochs=(1, 4), lrs=(1e-3,), max_rounds=4)
-    ledger = Ledger(tmp_path / "study.db", space)
-    for budget in (7, 10):
-        campaign = make_campaign(
-            store, ledger, trials=1000, sampler=sampler, space=space, max_epochs=budget
-        )
-        while not campaign.over:
-            run_all(campaign, store)
-        assert campaign.ended_by == f"the {budget} epochs of --max-epochs are spent"
-        assert store.executed_epochs == budget
-    stopped = [trial for trial in ledger if trial.state is not TrialState.COMPLETE]
-    assert all("too few epochs" in str(trial.reason) for trial in stopped)
-    assert sampler != "stage-tree" or not stopped
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_trials_in_flight_leave_the_rest_of_the_budget_to_others(
-    tmp_path: Path, store: StageStore, sampler: str
-) -> None:
-    """What does not fit beside them waits, and may fit when one of them has ended early."""
-    space = SearchSpace(rates=(0.5, 0.7, 0.9), epochs=(2, 5, 10), lrs=(1e-3,), max_rounds=6)
-    ledger = Ledger(tmp_path / "study.db", space)
-    campaign = make_campaign(
-        store, ledger, trials=1000, sampler=sampler, space=space, max_epochs=120, ahead=5
-    )
-    grow(store, ())
-    random = np.random.default_rng(0)
-    in_flight: list[Trial] = []
-    while not campaign.over:
-        while (trial := campaign.next_trial()) is not None:
-            in_flight.append(trial)
-        if not in_flight:
-            continue  # a proposal that was in vain
-        trial = in_flight.pop(0)
-        length = len(store.path(trial.schedule))  # the next round
-        for stage in grow(store, trial.schedule[:length], trial.number):
-            campaign.accept(stage.id)
-        if length >= len(trial.schedule) or campaign.cut or random.random() < 0.15:
-            campaign.end(trial.number)
-        else:
-            in_flight.append(trial)
-    assert 118 <= store.executed_epochs <= 120  # rounds have 2 epochs or more
-    in_vain = sum("too few epochs" in str(trial.reason) for trial in ledger)
-    assert in_vain < 5 or campaign.ended_by == "the last 25 proposals had no new round to run"
-
-
-def test_epochs_that_are_being_spent_are_not_spent_twice(
-    store: StageStore, ledger: Ledger
-) -> None:
-    """A trial with a round of two epochs takes all that there are, unless it fails."""
-    space = replace(SPACE, epochs=(2,))
-    campaign = make_campaign(store, ledger, space=space, max_epochs=3)
-    first = campaign.next_trial()
-    assert first is not None
-    assert campaign.next_trial() is None
-    assert not campaign.finished
-    campaign.fail(first.number, "out of memory")
-    assert campaign.next_trial() is not None
-
-
-def test_a_trial_for_which_no_epochs_are_left_ends_alone_and_may_be_proposed_again(
-    store: StageStore, ledger: Ledger
-) -> None:
-    space = replace(SPACE, rates=(0.5,), epochs=(1,), lrs=(1e-3,), max_rounds=1)
-    campaign = make_campaign(store, ledger, space=space)
-    trial = campaign.next_trial()
-    assert trial is not None
-    campaign.end(trial.number, too_long=True)
-    assert [other.stopped for other in ledger] == [True]
-    assert not campaign.finished
-    again = make_campaign(store, ledger, space=space).next_trial()
-    assert again is not None
-    assert again.schedule == trial.schedule
-
-
-def test_a_budget_that_allows_no_untried_round_ends_the_search(
-    store: StageStore, ledger: Ledger
-) -> None:
-    space = replace(SPACE, rates=(0.5,), epochs=(1, 2), lrs=(1e-3,), max_rounds=1)
-    campaign = make_campaign(store, ledger, space=space, max_epochs=2)
-    run_all(campaign, store)
-    assert store.executed_epochs == 1
-    assert campaign.ended_by is not None
-    assert campaign.ended_by.endswith("that the rest of --max-epochs allows")
 
 
 def test_a_flat_search_ends_and_goes_on_when_it_is_told_to(
@@ -335,125 +208,6 @@ def test_a_trial_far_behind_is_stopped(
     assert good.ends_with(trial.number, behind) is expected
     ahead = store.commit(draft((Round(rate=0.7, epochs=2, lr=3e-3),), 0.95), b"", trial=0)
     assert not good.ends_with(trial.number, ahead)
-
-
-@pytest.mark.parametrize("by_budget", [False, True])
-def test_only_what_a_budget_cut_may_be_proposed_again(
-    store: StageStore, ledger: Ledger, by_budget: bool
-) -> None:
-    space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=1)
-    campaign = make_campaign(store, ledger, space=space)
-    first = campaign.next_trial()
-    assert first is not None
-    if by_budget:
-        campaign.close("the hours are over")
-    campaign.end(first.number)  # without a stage, as if it had fallen behind
-    assert next(iter(ledger)).stopped
-    resumed = make_campaign(store, ledger, trials=9, space=space)
-    asked = [trial.schedule for _ in range(3) if (trial := resumed.next_trial()) is not None]
-    assert len(asked) == 1 + by_budget
-    assert (first.schedule in asked) is by_budget
-
-
-def test_a_divergence_is_remembered_for_what_diverged_when_its_parents_are_lost(
-    tmp_path: Path, store: StageStore, ledger: Ledger
-) -> None:
-    """An ancestor that was set aside, or is lost, says nothing of where a trial diverged."""
-    space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=2)
-    bad = rounds(0.5, 0.7)
-    grow(store, bad[:1])
-    trial = ledger.add(bad)
-    ledger.fail(trial.number, "diverged: loss nan", rounds_reached=1)
-    emptied = StageStore(tmp_path / "other")
-    campaign = make_campaign(emptied, ledger, trials=9, space=space, sampler="random")
-    proposals = [campaign.next_trial() for _ in range(8)]
-    handed = [one.schedule for one in proposals if one is not None]
-    assert handed
-    assert bad not in handed
-    assert all(row.schedule == bad for row in ledger if row.failed)
-
-
-def test_a_diverging_round_fails_every_schedule_that_holds_it_at_once(
-    tmp_path: Path, store: StageStore, ledger: Ledger
-) -> None:
-    """Stock samplers do not know of it; it costs no epochs and ends the search when it repeats."""
-    space = SearchSpace(rates=(0.5,), epochs=(1,), lrs=(1e-3,), max_rounds=3)
-    grow(store, ())
-    campaign = make_campaign(store, ledger, trials=99, sampler="random", space=space)
-    trial = campaign.next_trial()
-    assert trial is not None
-    campaign.fail(trial.number, "diverged: loss nan")
-    for again in (
-        campaign,
-        make_campaign(store, ledger, trials=99, sampler="random", space=space),
-    ):
-        assert again.next_trial() is None
-        assert list(ledger)[-1].reason == "diverged: loss nan"
-    while not campaign.finished:
-        assert campaign.next_trial() is None
-    assert campaign.broken is not None
-    assert "5 trials in a row failed" in campaign.broken
-
-
-def test_other_failures_are_not_held_against_a_round(store: StageStore, ledger: Ledger) -> None:
-    space = SearchSpace(rates=(0.5,), epochs=(1,), lrs=(1e-3,), max_rounds=3)
-    campaign = make_campaign(store, ledger, trials=99, sampler="random", space=space)
-    for _ in range(3):
-        trial = campaign.next_trial()
-        assert trial is not None
-        campaign.fail(trial.number, "out of memory")
-    trial = campaign.next_trial()
-    assert trial is not None
-    run_trial(campaign, store, trial)
-    assert campaign.broken is None
-
-
-def test_a_diverging_root_ends_a_search(store: StageStore, ledger: Ledger) -> None:
-    campaign = make_campaign(store, ledger, trials=99)
-    trial = campaign.next_trial()
-    assert trial is not None
-    campaign.fail(trial.number, "diverged: loss nan")
-    while not campaign.finished:
-        assert campaign.next_trial() is None
-    assert len(ledger) == 5
-
-
-def test_failures_of_different_kinds_do_not_end_a_search(
-    store: StageStore, ledger: Ledger
-) -> None:
-    grow(store, ())
-    campaign = make_campaign(store, ledger, trials=99)
-    for turn in range(12):
-        trial = campaign.next_trial()
-        assert trial is not None
-        campaign.fail(trial.number, ("diverged: loss nan", "out of memory")[turn % 2])
-    assert campaign.broken is None
-
-
-def test_a_trial_is_run_again_when_its_worker_dies_but_not_for_ever(
-    store: StageStore, ledger: Ledger
-) -> None:
-    campaign = make_campaign(store, ledger, trials=1)
-    first = campaign.next_trial()
-    assert first is not None
-    for _ in range(3):
-        campaign.retry(first.number, "killed")
-        assert not campaign.over
-        assert campaign.next_trial() == first
-    campaign.retry(first.number, "killed")
-    assert campaign.over
-    (trial,) = ledger
-    assert trial.failed
-    assert trial.reason == "worker died: 4 times, the last time of killed"
-
-
-def test_an_abandoned_run_leaves_its_trials_to_the_next(store: StageStore, ledger: Ledger) -> None:
-    campaign = make_campaign(store, ledger)
-    one, two = campaign.next_trial(), campaign.next_trial()
-    campaign.abandon("no space left")
-    assert campaign.next_trial() is None
-    resumed = make_campaign(store, ledger)
-    assert [resumed.next_trial(), resumed.next_trial()] == [one, two]
 
 
 def test_a_finished_trial_whose_stages_are_lost_is_run_again(

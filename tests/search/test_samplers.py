@@ -8,7 +8,7 @@ from typing import get_args
 
 import optuna
 import pytest
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
 
 from pruning import Schedule, StageStore
@@ -100,6 +100,13 @@ def test_proposals_depend_on_seed_and_number_alone(name: SamplerName) -> None:
 def test_proposals_vary_with_seed_and_number(name: SamplerName) -> None:
     drawn = [study_of().propose(sampler(name, seed=s, draw=n))[1] for s in (0, 1) for n in (0, 1)]
     assert len(set(drawn)) > 1
+
+
+@pytest.mark.parametrize("name", get_args(SamplerName))
+def test_after_a_repeat_stock_samplers_draw_at_random(name: SamplerName) -> None:
+    make = sampler_maker(name, SPACE, SCALE, ARCHITECTURE, seed=0)
+    assert type(make(3)) is not RandomSampler or name == "random"
+    assert (type(make(3, after_repeat=True)) is RandomSampler) is (name != "stage-tree")
 
 
 def test_a_prefix_becomes_a_parent_of_nsga2() -> None:
