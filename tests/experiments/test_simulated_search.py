@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from simulated_search import Curve, Rounds, Usage, simulate
@@ -78,12 +78,16 @@ def run(
     budget: int,
     workers: int = 1,
 ) -> Curve:
-    """A search that proposes a script, over and over."""
+    """A search that proposes a script, over and over, but at random after a repeat."""
+
+    def make(draw: int, *, after_repeat: bool = False) -> BaseSampler:
+        return RandomSampler(seed=draw) if after_repeat else Scripted(script[draw % len(script)])
+
     return simulate(
         rounds,
         SPACE,
         SCALE,
-        lambda draw: Scripted(script[draw % len(script)]),
+        make,
         usage,
         budget=budget,
         workers=workers,

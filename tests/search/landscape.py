@@ -9,7 +9,7 @@ from search.campaign import Campaign
 from search.configuration import SamplerName
 from search.ledger import Ledger, Trial
 from search.opening import scale_of
-from search.sampler_study import SamplerStudy
+from search.sampler_study import NewSampler, SamplerStudy
 from search.samplers import sampler_maker
 from search.space import SearchSpace
 
@@ -87,6 +87,7 @@ def make_campaign(
     *,
     trials: int = 20,
     sampler: SamplerName = "stage-tree",
+    new_sampler: NewSampler | None = None,
     ahead: int = 3,
     space: SearchSpace = SPACE,
     max_epochs: int | None = None,
@@ -98,7 +99,7 @@ def make_campaign(
         store=store,
         space=space,
         scale=SCALE,
-        new_sampler=sampler_maker(sampler, space, SCALE, ARCHITECTURE, seed=0),
+        new_sampler=new_sampler or sampler_maker(sampler, space, SCALE, ARCHITECTURE, seed=0),
         trials=trials,
         ahead=ahead,
         max_epochs=max_epochs,

@@ -1,14 +1,17 @@
 from pathlib import Path
 
 import pytest
+from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 from ray import cloudpickle
 
 from pruning import Round, StageStore
 from search.ledger import Ledger
+from search.samplers import sampler_maker
 from search.space import SearchSpace
 from search.stage_front import front, hypervolume
 from tests.search.landscape import (
+    ARCHITECTURE,
     SAMPLERS,
     SCALE,
     SPACE,
@@ -135,6 +138,26 @@ def test_a_sampler_that_only_repeats_ends_the_search(store: StageStore, ledger: 
     assert len(store) == 3
     assert store.executed_epochs == 2
     assert all(trial.state is TrialState.COMPLETE for trial in ledger)
+
+
+def test_after_a_proposal_without_a_new_round_the_next_sampler_is_told(
+    store: StageStore, ledger: Ledger
+) -> None:
+    space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=2)
+    told: list[bool] = []
+    at_random = sampler_maker("random", space, SCALE, ARCHITECTURE, seed=0)
+
+    def make(draw: int, *, after_repeat: bool = False) -> BaseSampler:
+        told.append(after_repeat)
+        return at_random(draw)
+
+    campaign = make_campaign(store, ledger, space=space, new_sampler=make)
+    repeated = [False]
+    while (trial := campaign.next_trial()) is not None:
+        repeated.append(len(store.path(trial.schedule)) > len(trial.schedule))
+        run_trial(campaign, store, trial)
+    assert told == repeated[:-1]
+    assert {True, False} == set(told)
 
 
 def test_a_flat_search_ends_and_goes_on_when_it_is_told_to(
