@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from models.layers import Depthwise, Pointwise
+from models.stem import Stem
 
 _MULTIPLIERS = (1, 2, 4, 8, 16, 16, 16, 16)
 _SCALED = range(3, 7)  # the blocks whose width `width_mult` scales
@@ -65,7 +66,7 @@ class StudentNet(nn.Module):
             raise ValueError(f"StudentNet needs eight positive channel counts, got {widths}")
         self.channels = widths
         self.num_classes = num_classes
-        blocks: list[nn.Module] = [_stem(widths[0])]
+        blocks: list[nn.Module] = [Stem(widths[0])]
         blocks += [
             _separable(inputs, outputs, pooled=block in _POOLED)
             for block, (inputs, outputs) in enumerate(pairwise(widths), start=1)
@@ -77,17 +78,6 @@ class StudentNet(nn.Module):
         """Logits (N, num_classes) of images (N, 3, H, W)."""
         logits: torch.Tensor = self.fc(self.cnn(images_NCHW).flatten(1))
         return logits
-
-
-def _stem(outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(3, outputs, _KERNEL, padding=1),
-        nn.BatchNorm2d(outputs),
-        # Before ReLU6, which never changes which of four values is the largest: the same outputs
-        # and gradients as the notebook's order, from a quarter of the elements.
-        nn.MaxPool2d(2),
-        nn.ReLU6(),
-    )
 
 
 def _separable(inputs: int, outputs: int, *, pooled: bool) -> nn.Sequential:
