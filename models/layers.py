@@ -6,6 +6,7 @@ same outputs and gradients up to rounding as `nn.Conv2d`. They are one part of w
 `experiments/throughput.py` compares with the notebook's loop.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 _KERNEL = 3
 _LARGEST_LINEAR = 8  # sides of maps up to which the other forms are faster, as measured
-_LARGEST_BY_TAPS = 2
+_LARGEST_BY_PAIRS = 2
 
 
 class Pointwise(nn.Conv2d):
@@ -39,15 +40,19 @@ class Depthwise(nn.Conv2d):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:  # noqa: N803
         """(N, channels, H, W) of the same."""
-        by_taps = torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
-        if not (by_taps and _tiny(images_NCHW, _LARGEST_BY_TAPS)):
+        by_pairs = torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+        if not (by_pairs and _tiny(images_NCHW, _LARGEST_BY_PAIRS)):
             return super().forward(images_NCHW)
-        convolved: Tensor = _ByTaps.apply(images_NCHW, self.weight, self.bias)
+        convolved: Tensor = _ByPairs.apply(images_NCHW, self.weight, self.bias)
         return convolved
 
 
-class _ByTaps(torch.autograd.Function):
-    """A depthwise convolution whose weights' gradient is worked out tap by tap."""
+class _ByPairs(torch.autograd.Function):
+    """A depthwise convolution whose weights' gradient comes from all pairs of pixels.
+
+    On a map so small that each pixel is a neighbour of each, every product of an output's gradient
+    and an input belongs to one weight.
+    """
 
     @staticmethod
     def forward(ctx: Any, images_NCHW: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # noqa: N803
@@ -60,15 +65,19 @@ class _ByTaps(torch.autograd.Function):
         images, weight = ctx.saved_tensors
         # A convolution's transpose is the convolution with the kernel turned around.
         of_images = F.conv2d(of_output, weight.flip(2, 3), padding=1, groups=len(weight))
-        height, width = images.shape[2:]
-        padded = F.pad(images, (1, 1, 1, 1))
-        taps = [
-            (padded[:, :, row : row + height, column : column + width] * of_output).sum((0, 2, 3))
-            for row in range(_KERNEL)
-            for column in range(_KERNEL)
-        ]
-        of_weight = torch.stack(taps, dim=1).view_as(weight)
-        return of_images, of_weight, of_output.sum((0, 2, 3))
+        outputs, inputs = (maps.permute(0, 2, 3, 1).flatten(1, 2) for maps in (of_output, images))
+        of_pairs = (outputs[:, :, None] * inputs[:, None]).sum(0)
+        of_taps = images.new_zeros(_KERNEL**2, len(weight))
+        of_taps.index_add_(0, _taps(*images.shape[2:]), of_pairs.flatten(0, 1))
+        return of_images, of_taps.T.reshape(weight.shape), of_output.sum((0, 2, 3))
+
+
+@cache
+def _taps(height: int, width: int) -> Tensor:
+    """Which weight of a 3x3 kernel leads from a pixel to another, for outputs times inputs."""
+    pixels = torch.cartesian_prod(torch.arange(height), torch.arange(width))
+    steps = pixels[None] - pixels[:, None] + _KERNEL // 2
+    return (steps[..., 0] * _KERNEL + steps[..., 1]).flatten()
 
 
 def _tiny(images_NCHW: Tensor, side: int) -> bool:  # noqa: N803
