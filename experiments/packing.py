@@ -27,28 +27,20 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 import tyro
-from numpy.typing import NDArray
+from photos import write_photos
 from PIL import Image
 
 from data import DataSource, ImageData, draw_crops, gather_train, open_data
 
-_SPLITS = {"training": 0.6, "validation": 0.2, "testing": 0.2}
-_CLASSES = 11
-_LARGEST = 512
-_SHAPES = ((1, 1), (4, 3), (3, 2), (16, 9))
-_TEXTURES = 12
 _CROP = 256
 _BATCH = 32
 # Lines of /proc/PID/smaps. A page that is only one process's without being written is no copy.
@@ -82,7 +74,7 @@ def main() -> None:
     _say("hardware", f"{_processor()}, {os.cpu_count()} cores, {platform.system()}")
     with tempfile.TemporaryDirectory(dir=asked.scratch) as scratch:
         folder = Path(scratch, "food-11")
-        _generate(folder, asked)
+        _tell_sizes(write_photos(folder, asked.images, seed=asked.seed))
         os.environ["XDG_CACHE_HOME"] = str(Path(scratch, "cache"))
         full = _packed(folder)
         shutil.rmtree(Path(scratch, "cache"))
@@ -90,6 +82,13 @@ def main() -> None:
         private = _as_the_notebook(folder, asked.sample, full["pixels"])
         for workers in asked.workers:
             _shared(folder, workers, private)
+
+
+def _tell_sizes(sizes: list[int]) -> None:
+    kilobytes = sorted(size / 1e3 for size in sizes)
+    tenth, median, last = (kilobytes[int(len(sizes) * at)] for at in (0.1, 0.5, 0.9))
+    _say("photos", f"{len(sizes):,}, {sum(kilobytes) / 1e6:.2f} GB")
+    _say("kB a photo: median, 10 % to 90 %", f"{median:.0f}, {tenth:.0f} to {last:.0f}")
 
 
 def _say(name: str, value: str) -> None:
@@ -101,55 +100,7 @@ def _processor() -> str:
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "?")
 
 
-# Photos
-
-
-def _generate(folder: Path, asked: Packing) -> None:
-    names = []
-    for split, share in _SPLITS.items():
-        (folder / split).mkdir(parents=True)
-        names += [f"{split}/{i % _CLASSES}_{i}.jpg" for i in range(round(asked.images * share))]
-    with ProcessPoolExecutor(mp_context=_SPAWN) as pool:
-        write = partial(_write_photo, folder, asked.seed)
-        sizes = list(pool.map(write, enumerate(names), chunksize=50))
-    kilobytes = sorted(size / 1e3 for size in sizes)
-    tenth, median, last = (kilobytes[int(len(sizes) * at)] for at in (0.1, 0.5, 0.9))
-    _say("photos", f"{len(sizes):,}, {sum(kilobytes) / 1e6:.2f} GB")
-    _say("kB a photo: median, 10 % to 90 %", f"{median:.0f}, {tenth:.0f} to {last:.0f}")
-
-
-def _write_photo(folder: Path, seed: int, numbered: tuple[int, str]) -> int:
-    """Writes one photo out of textures, light and grain; returns its bytes."""
-    at, name = numbered
-    rng = np.random.default_rng((seed, at))
-    longer = _LARGEST if rng.random() < 0.7 else int(rng.integers(_LARGEST // 2, _LARGEST))
-    one, other = _SHAPES[rng.integers(len(_SHAPES))]
-    sides = (longer, longer * other // one)
-    height, width = sides if rng.random() < 0.5 else sides[::-1]
-    texture = _textures(seed)[rng.integers(_TEXTURES)]
-    top, left = rng.integers(0, 2 * _LARGEST - np.array([height, width]))
-    pixels = texture[top : top + height, left : left + width] * rng.uniform(15, 45)
-    pixels = pixels + rng.uniform(60, 190, 3)
-    pixels += rng.uniform(-80, 80) * np.linspace(-0.5, 0.5, width)[:, None]
-    pixels += 3 * rng.standard_normal((height, width, 1), dtype=np.float32)
-    path = folder / name
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=85)
-    return path.stat().st_size
-
-
-@cache
-def _textures(seed: int) -> list[NDArray[np.float32]]:
-    """Noise whose amplitude falls with frequency, as that of photos does; made once a process."""
-    rng = np.random.default_rng(seed)
-    side = 2 * _LARGEST
-    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)) + 1 / side
-    made = []
-    for _ in range(_TEXTURES):
-        white = np.fft.rfft2(rng.standard_normal((side, side, 3)), axes=(0, 1))
-        coloured = np.fft.irfft2(white / frequency[..., None] ** 1.2, axes=(0, 1))
-        coloured = 0.7 * coloured.mean(2, keepdims=True) + 0.3 * coloured
-        made.append((coloured / coloured.std()).astype(np.float32))
-    return made
+# Packing
 
 
 def _evict(folder: Path) -> None:
@@ -158,9 +109,6 @@ def _evict(folder: Path) -> None:
     for path in folder.rglob("*.jpg"):
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-# Packing
 
 
 def _packed(folder: Path) -> Numbers:
