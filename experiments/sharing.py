@@ -32,7 +32,7 @@ from spread import Spread
 
 from data import DataSource, open_data
 from models import StudentNet
-from pruning import keep_freed_memory, new_optimizer, train_epoch
+from pruning import Precision, keep_freed_memory, new_optimizer, train_epoch
 from search.devices import usable_cores
 
 _DATA = "digits"
@@ -41,9 +41,8 @@ _WEIGHT_DECAY = 0.01
 
 def _default_cases() -> tuple[str, ...]:
     cores = usable_cores()
-    return tuple(
-        dict.fromkeys((f"{cores}x1", f"1x{cores}", "1x1", f"{2 * cores}x1", f"{cores}x2"))
-    )
+    cases = (f"{cores}x1", f"1x{cores}", "1x1", f"{2 * cores}x1", f"{cores}x2")
+    return tuple(dict.fromkeys(cases))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +132,7 @@ def _train(connection: Connection, threads: int, seed: int, asked: Sharing) -> N
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(net, lr=LR, weight_decay=_WEIGHT_DECAY)
     generator = torch.Generator().manual_seed(seed)
-    precision = "bf16" if asked.device == "cuda" else "fp32"
+    precision: Precision = "bf16" if asked.device == "cuda" else "fp32"
     connection.send("ready")
     while (seconds := connection.recv()) is not None:
         start = time.perf_counter()
