@@ -108,7 +108,14 @@ class SearchConfig:
             default="all that are visible",
         ),
     ] = None
-    trials_per_gpu: Annotated[int, _flag("K", "How many trials share a GPU.")] = 1
+    trials_per_gpu: Annotated[
+        int,
+        _flag(
+            "K",
+            "How many trials share a GPU. They take turns, unless NVIDIA's MPS runs "
+            "(nvidia-cuda-mps-control -d); experiments/sharing.py measures what suits a machine.",
+        ),
+    ] = 1
     workers: Annotated[
         int | None, _flag("N", "How many trials run at once on the CPU.", default="one a core")
     ] = None
