@@ -80,7 +80,7 @@ class _CampaignSearcher(Searcher):
     """Asks the campaign for trials, and tells it when they end.
 
     Tune asks for another trial before it gives one that waits to a worker that has become free.
-    A proposal takes its time, so none is made while there are waiting trials for all free workers.
+    A proposal takes its time, so none is made while a trial waits and a worker is free to begin.
     """
 
     def __init__(self, campaign: Campaign, store: Any, numbers: dict[str, int]) -> None:
@@ -93,7 +93,7 @@ class _CampaignSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The configuration of a trial, None for "not now", or Tune's word for "no more"."""
-        if 0 < self._free_workers <= len(self._waiting):
+        if self._free_workers and self._waiting:
             return None
         trial = self._campaign.next_trial()
         if trial is None:
