@@ -37,6 +37,7 @@ class KnownTree:
         self._parameters = len(space.sizes())
         self._rows_read = 0
         self._open: list[int] = []
+        self._depths: list[int] = []
         self._widths: list[float] = []
         self._params: list[float] = []
         self._accuracies: list[float] = []
@@ -58,6 +59,11 @@ class KnownTree:
         self._rows_read, self._open, self.pending = len(rows), [], []
         for number in numbers:
             self._read(rows[number])
+
+    @property
+    def depths(self) -> NDArray[np.intp]:
+        """Rounds that lead to the stages (n,)."""
+        return np.array(self._depths, dtype=np.intp)
 
     @property
     def widths(self) -> NDArray[np.float64]:
@@ -118,6 +124,7 @@ class KnownTree:
     def _add(self, schedule: Schedule, params: float, accuracy: float) -> None:
         index = self._index[schedule] = len(self.schedules)
         self.schedules.append(schedule)
+        self._depths.append(len(schedule))
         self._widths.append(width_mult(schedule))
         self._params.append(params)
         self._accuracies.append(accuracy)

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 
 from pruning import Round, Schedule
 from search.errors import ExhaustedError
-from search.front import heights
+from search.front import heights, on_front
 from search.known_tree import KnownTree
 from search.outlook import Children, Front, Grid, Outlook
 from search.round_model import Array, RoundModel
@@ -95,14 +95,17 @@ class StageTreeSampler(BaseSampler):
 
     def _most_promising(self, affordable: NDArray[np.bool_]) -> Schedule:
         tree = self._tree
-        schedules, widths, x, y = tree.schedules, tree.widths, tree.x, tree.y
+        schedules, depths, widths, x, y = tree.schedules, tree.depths, tree.widths, tree.x, tree.y
         if not schedules:  # the root is being trained
-            schedules, widths, x, y = [()], np.ones(1), np.ones(1), np.ones(1)
+            schedules, depths = [()], np.zeros(1, np.intp)
+            widths, x, y = np.ones(1), np.ones(1), np.ones(1)
         behind = heights(x, y, x) - y
         model = self._learnt(widths, y, behind)
-        front = Front(*self._with_pending(model, x, y))
-        left = np.array([self._space.max_rounds - len(schedule) for schedule in schedules])
-        nearest = [i for i in np.lexsort((x, behind)) if left[i] > 0]
+        ahead = on_front(x, y)  # all that a front needs; quicker than all that there is
+        front = Front(*self._with_pending(model, x[ahead], y[ahead]))
+        left = self._space.max_rounds - depths
+        order = np.lexsort((x, behind))
+        nearest = order[left[order] > 0]
         for first in range(0, len(nearest), _PARENTS):
             some = nearest[first : first + _PARENTS]
             fresh = affordable & [self._fresh(schedules[i]) for i in some]
@@ -149,26 +152,30 @@ class StageTreeSampler(BaseSampler):
         children = np.flatnonzero(tree.parents >= 0)
         failed = list(tree.failed())
         parents = np.append(tree.parents[children], np.array([i for i, _ in failed], np.intp))
-        run = [tree.schedules[i][-1] for i in children] + [round_ for _, round_ in failed]
         changes = y[children] - y[tree.parents[children]]
         changes = np.append(changes, np.full(len(failed), changes.min(initial=0.0)))
         relevant = np.argsort(behind[parents], kind="stable")[:_OBSERVATIONS]
         known = parents[relevant]
-        rounds = np.array([self._place[run[i]] for i in relevant], dtype=np.intp)
+        rounds = [
+            tree.schedules[children[i]][-1] if i < len(children) else failed[i - len(children)][1]
+            for i in relevant
+        ]
+        places = np.array([self._place[round_] for round_ in rounds], dtype=np.intp)
         return RoundModel.fit(
-            _networks(widths[known], y[known]), self._described[rounds], changes[relevant]
+            _networks(widths[known], y[known]), self._described[places], changes[relevant]
         )
 
     def _with_pending(self, model: RoundModel, x: Array, y: Array) -> tuple[Array, Array]:
-        """The known points, and those that rounds in flight are expected to add."""
-        for schedule in self._tree.pending:
-            parent = self._tree.index(schedule[:-1])
-            if parent is not None and self._tree.index(schedule) is None:
+        """Some points, and those that rounds in flight are expected to add."""
+        tree = self._tree
+        for schedule in tree.pending:
+            parent = tree.index(schedule[:-1])
+            if parent is not None and tree.index(schedule) is None:
                 place = self._place[schedule[-1]]
-                width = self._tree.widths[[parent]]
-                change = model.mean(_networks(width, y[[parent]]), self._described[[place]])
-                x = np.append(x, x[parent] + self._narrowing(width[0])[place])
-                y = np.append(y, y[parent] + change)
+                width, before = tree.widths[[parent]], tree.y[[parent]]
+                change = model.mean(_networks(width, before), self._described[[place]])
+                x = np.append(x, tree.x[parent] + self._narrowing(width[0])[place])
+                y = np.append(y, before + change)
         return x, y
 
     def _narrowing(self, width: float) -> Array:
