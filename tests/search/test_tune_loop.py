@@ -17,7 +17,7 @@ class Searching:
     def __init__(self, campaign: Campaign, store: StageStore, ledger: Ledger) -> None:
         self._campaign, self._store, self._ledger = campaign, store, ledger
         self._numbers: dict[str, int] = {}
-        released = SimpleNamespace(remote=lambda number: None)
+        released = SimpleNamespace(remote=lambda *_: None)
         self.searcher = _CampaignSearcher(
             campaign, SimpleNamespace(release=released), self._numbers
         )
