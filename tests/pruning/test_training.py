@@ -204,14 +204,19 @@ def as_in_the_notebook(net: nn.Module) -> nn.Module:
 
 
 def test_the_loss_curve_is_that_of_a_plain_loop(
-    digits: ImageData, architecture: StudentArchitecture
+    digits: ImageData, architecture: StudentArchitecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever makes the trainer fast changes nothing but time.
 
-    The two round differently. At a learning rate of 1e-3 that difference grows to 1 % within two
-    epochs, as it does between two processors; at 3e-4 it stays below a ten-thousandth.
+    The two round differently, and in single precision that difference grows to 1 % within two
+    epochs, as it does between two processors; so both compute in double precision.
     """
+    monkeypatch.setattr(
+        "pruning.training._normalized",
+        lambda images_NHWC: images_NHWC.permute(0, 3, 1, 2).double() / 255,  # noqa: N803
+    )
     _, net = slimmed_net(architecture)
+    net.double()
     plain = as_in_the_notebook(net)
     net.to(memory_format=torch.channels_last)
     curve: list[float] = []
@@ -219,7 +224,7 @@ def test_the_loss_curve_is_that_of_a_plain_loop(
         net,
         digits,
         epochs=2,
-        lr=3e-4,
+        lr=1e-3,
         batch_size=32,
         weight_decay=0.01,
         generator=generator(),
@@ -227,14 +232,14 @@ def test_the_loss_curve_is_that_of_a_plain_loop(
     )
 
     draws, plain_curve = generator(), []
-    optimizer = torch.optim.AdamW(plain.parameters(), lr=3e-4, weight_decay=0.01, foreach=False)
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, weight_decay=0.01, foreach=False)
     train, size = digits.train, digits.image_size
     for _ in range(2):
         order = torch.randperm(len(train), generator=draws)
         crops = draw_crops(
             train, order, size=size, padding=digits.padding, flip=digits.flip, generator=draws
         )
-        images = gather_train(train, order, crops, size).permute(0, 3, 1, 2) / 255
+        images = gather_train(train, order, crops, size).permute(0, 3, 1, 2).double() / 255
         total = 0.0
         for batch, labels in zip(images.split(32), train.labels[order].split(32), strict=True):
             loss = F.cross_entropy(plain(batch), labels)
@@ -243,7 +248,7 @@ def test_the_loss_curve_is_that_of_a_plain_loop(
             optimizer.step()
             total += loss.item() * len(batch)
         plain_curve.append(total / len(train))
-    assert curve == pytest.approx(plain_curve, rel=5e-4)
+    assert curve == pytest.approx(plain_curve, rel=1e-6)
 
 
 def test_recalibration_takes_statistics_of_centre_crops_and_nothing_else(
