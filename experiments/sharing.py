@@ -61,8 +61,8 @@ class Sharing:
     """Turns of each case that count."""
 
     def __post_init__(self) -> None:
-        if not self.cases or self.repeats < 1:
-            raise ValueError("give at least one case and one turn")
+        if not self.cases or self.repeats < 1 or self.seconds <= 0:
+            raise ValueError("give at least one case and one turn, and seconds above 0")
         for case in self.cases:
             split(case)
 

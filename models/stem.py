@@ -67,7 +67,7 @@ class Stem(nn.Sequential):
         output, mean, variance = _InChunks.apply(
             images_NCHW, convolution.weight, convolution.bias, norm.weight, norm.bias, norm.eps
         )
-        _move_statistics(norm, mean, variance, _patches(images_NCHW))
+        _move_statistics(norm, mean, variance, _count_patches(images_NCHW))
         return output  # type: ignore[no-any-return]
 
 
@@ -94,7 +94,7 @@ class _InChunks(torch.autograd.Function):
         beta: Tensor,
         eps: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        count, patches = _patches(images), _sum_of_patches(images)
+        count, patches = _count_patches(images), _sum_of_patches(images)
         mean = weight.flatten(1).double() @ patches / count
         sign = torch.where(gamma < 0, -1.0, 1.0).to(gamma)
         turned = weight * sign[:, None, None, None]
@@ -131,7 +131,7 @@ class _InChunks(torch.autograd.Function):
         images, weight, gamma, output, mean, deviation, patches, products, *chosen = (
             ctx.saved_tensors
         )
-        (upstream, *_), count = gradients, _patches(images)
+        upstream, count = gradients[0], _count_patches(images)
         of_beta = torch.zeros_like(gamma)
         of_weight = torch.zeros_like(weight)
         for span, indices in zip(_spans(images, len(weight)), chosen, strict=True):
@@ -152,7 +152,7 @@ def _spans(images: Tensor, channels: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(images), size)]
 
 
-def _patches(images: Tensor) -> int:
+def _count_patches(images: Tensor) -> int:
     """How many patches a padded convolution sees: one a pixel."""
     return len(images) * images[0, 0].numel()
 

@@ -26,3 +26,8 @@ def test_ratios_are_to_the_first_case_turn_by_turn() -> None:
 def test_other_cases_are_refused(case: str) -> None:
     with pytest.raises(ValueError, match="PROCESSESxTHREADS"):
         split(case)
+
+
+def test_turns_without_time_are_refused() -> None:
+    with pytest.raises(ValueError, match="seconds above 0"):
+        Sharing(seconds=0)
