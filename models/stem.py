@@ -4,7 +4,8 @@ The maps between the first convolution and its pooling are the largest of the ne
 those of any other block, and batch norm reads and writes them again and again: of a training step
 at 256 pixels a side that was half. Here a few images at a time are convolved and pooled while
 their maps are in the processor's cache. What batch norm needs to know of all maps follows from
-sums over the patches that the convolution sees.
+sums over the patches that the convolution sees. A batch so small that it is one chunk, such as 32
+images of 32 pixels a side, gains nothing by it, and is left to the library.
 
 Let p be a patch of 3x3x3 values, of which a batch has N; z = W p + b a channel of the convolution,
 and x = (z - mean z) / sigma; d the gradient of gamma x + beta. Sums are over all patches.
@@ -43,8 +44,8 @@ class Stem(nn.Sequential):
     Pooling comes before ReLU6, which never changes which of four values is the largest: the same
     outputs and gradients as the notebook's order, from a quarter of the elements.
 
-    In training on a CPU the gradient of the convolution's bias, which batch norm takes off again,
-    is exactly zero; the library's is what rounding leaves of zero.
+    In chunks the gradient of the convolution's bias, which batch norm takes off again, is exactly
+    zero; the library's is what rounding leaves of zero.
 
     Args:
         outputs: Channels of the convolution.
@@ -60,10 +61,11 @@ class Stem(nn.Sequential):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:  # noqa: N803
         """(N, outputs, H // 2, W // 2) of images (N, 3, H, W)."""
-        in_chunks = images_NCHW.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        if not (self.training and in_chunks) or images_NCHW.requires_grad:
-            return super().forward(images_NCHW)  # type: ignore[no-any-return, no-untyped-call]
         convolution, norm = self[0], self[1]
+        chunks = len(_spans(images_NCHW, len(convolution.weight)))
+        on_cpu = images_NCHW.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        if not (self.training and on_cpu and chunks > 1) or images_NCHW.requires_grad:
+            return super().forward(images_NCHW)  # type: ignore[no-any-return, no-untyped-call]
         output, mean, variance = _InChunks.apply(
             images_NCHW, convolution.weight, convolution.bias, norm.weight, norm.bias, norm.eps
         )

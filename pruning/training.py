@@ -11,14 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from data import ImageData, Split, draw_crops, gather_center, gather_train
+from data import CropParameters, ImageData, Split, draw_crops, gather_center, gather_train
 from pruning.errors import NonFiniteError
 
 Precision: TypeAlias = Literal["fp32", "bf16"]
 """Of convolutions and matrix products; weights and their updates are float32 in either case."""
 
-# Of a batch without gradients: on a CPU 512 images of 32 pixels a side, or 8 of 256.
-_EVALUATION_PIXELS = {"cpu": 2**19, "cuda": 2**23}
+# Of the crops that are taken, and of those that are evaluated, in one go: on a CPU 512 images of
+# 32 pixels a side, or 8 of 256.
+_PIXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**23}
 _CALIBRATION_IMAGES = 2048
 
 
@@ -127,12 +128,10 @@ def train_epoch(
     crops = draw_crops(
         train, order, size=size, padding=data.padding, flip=data.flip, generator=generator
     )
-    for span in _spans(len(train), batch_size):
-        indices = order[span]
+    for indices, images in _batches(train, order, crops, size, batch_size):
         labels = train.labels[indices]
-        images = _normalized(gather_train(train, indices, crops[span], size))
         with _arithmetic(images.device, precision):
-            logits = net(images)
+            logits = net(_normalized(images))
         loss = F.cross_entropy(logits.float(), labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -141,6 +140,20 @@ def train_epoch(
             scheduler.step()
         total.add(loss.detach() * len(labels), logits.detach(), labels)
     return total.metrics(len(train))
+
+
+def _batches(
+    split: Split, order: Tensor, crops: CropParameters, size: int, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Indices and crops of each batch; of small images the crops of several are taken at once."""
+    spans = _spans(len(order), batch_size)
+    together = max(1, _PIXELS_AT_ONCE[order.device.type] // (batch_size * size**2))
+    for first in range(0, len(spans), together):
+        some = spans[first : first + together]
+        whole = slice(some[0].start, some[-1].stop)
+        images = gather_train(split, order[whole], crops[whole], size)
+        for span in some:
+            yield order[span], images[span.start - whole.start : span.stop - whole.start]
 
 
 @torch.no_grad()
@@ -201,7 +214,7 @@ def _forward(
     """Large batches of some images' indices and of the logits of their centre crops."""
     device = split.labels.device
     chosen = chosen.to(device)
-    batch_size = max(2, _EVALUATION_PIXELS[device.type] // image_size**2)
+    batch_size = max(2, _PIXELS_AT_ONCE[device.type] // image_size**2)
     for span in _spans(len(chosen), batch_size):
         images = _normalized(gather_center(split, chosen[span], image_size))
         with _arithmetic(device, precision):

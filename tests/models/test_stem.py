@@ -10,6 +10,11 @@ from models.stem import Stem
 FORMATS = [torch.channels_last, torch.contiguous_format]
 
 
+@pytest.fixture(autouse=True)
+def one_image_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models.stem, "_CHUNK_VALUES", 1)
+
+
 def stem(outputs: int = 5, dtype: torch.dtype = torch.float64) -> Stem:
     """A stem with scales of both signs, and shifts for which some values reach ReLU6's ends."""
     made = Stem(outputs).to(dtype)
@@ -31,15 +36,15 @@ def outcome(net: nn.Sequential, images: Tensor, upstream: Tensor) -> list[Tensor
 
 
 @pytest.mark.parametrize("size", [(2, 2), (16, 16), (17, 17), (5, 12)])
-@pytest.mark.parametrize("chunk_values", [1, 3 * 5 * 16 * 16, 2**20])
+@pytest.mark.parametrize("together", [1, 3])
 @pytest.mark.parametrize("memory_format", FORMATS)
 def test_outputs_gradients_and_statistics_are_those_of_the_library(
     monkeypatch: pytest.MonkeyPatch,
     size: tuple[int, int],
-    chunk_values: int,
+    together: int,
     memory_format: torch.memory_format,
 ) -> None:
-    monkeypatch.setattr(models.stem, "_CHUNK_VALUES", chunk_values)
+    monkeypatch.setattr(models.stem, "_CHUNK_VALUES", together * 5 * size[0] * size[1])
     torch.manual_seed(0)
     net = stem()
     reference = library(net)
@@ -114,7 +119,15 @@ def test_in_evaluation_it_is_the_library() -> None:
     net = stem().eval()
     images = torch.rand(4, 3, 8, 8, dtype=torch.float64)
     assert torch.equal(net(images), library(net)(images))
-    assert all(tensor.grad is None for tensor in net.parameters())
+
+
+def test_a_batch_that_is_one_chunk_is_left_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models.stem, "_CHUNK_VALUES", 4 * 5 * 8 * 8)
+    net = stem()
+    reference = library(net)
+    images, upstream = torch.rand(4, 3, 8, 8).double(), torch.randn(4, 5, 4, 4).double()
+    mine, theirs = outcome(net, images, upstream), outcome(reference, images, upstream)
+    assert all(map(torch.equal, mine, theirs))
 
 
 def test_images_that_need_a_gradient_get_one() -> None:

@@ -203,14 +203,20 @@ def as_in_the_notebook(net: nn.Module) -> nn.Module:
     return plain
 
 
+@pytest.mark.parametrize("at_once", [2**20, 100 * 16 * 16])
 def test_the_loss_curve_is_that_of_a_plain_loop(
-    digits: ImageData, architecture: StudentArchitecture, monkeypatch: pytest.MonkeyPatch
+    digits: ImageData,
+    architecture: StudentArchitecture,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: int,
 ) -> None:
-    """Whatever makes the trainer fast changes nothing but time.
+    """Whatever makes the trainer fast changes nothing but time, be images small or large.
 
     The two round differently, and in single precision that difference grows to 1 % within two
     epochs, as it does between two processors; so both compute in double precision.
     """
+    monkeypatch.setattr("models.stem._CHUNK_VALUES", at_once)
+    monkeypatch.setattr("pruning.training._PIXELS_AT_ONCE", {"cpu": at_once})
     monkeypatch.setattr(
         "pruning.training._normalized",
         lambda images_NHWC: images_NHWC.permute(0, 3, 1, 2).double() / 255,  # noqa: N803
