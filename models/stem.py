@@ -61,8 +61,9 @@ class Stem(nn.Sequential):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:  # noqa: N803
         """(N, outputs, H // 2, W // 2) of images (N, 3, H, W)."""
-        convolution, norm = self[0], self[1]
-        chunks = len(_spans(images_NCHW, len(convolution.weight)))
+        convolution: Any = self[0]
+        norm = self[1]
+        chunks = len(_spans(images_NCHW, convolution.out_channels))
         on_cpu = images_NCHW.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
         if not (self.training and on_cpu and chunks > 1) or images_NCHW.requires_grad:
             return super().forward(images_NCHW)  # type: ignore[no-any-return, no-untyped-call]
@@ -162,7 +163,8 @@ def _count_patches(images: Tensor) -> int:
 def _sum_of_patches(images: Tensor) -> Tensor:
     """(27,), in double precision: what a weight is multiplied with, over all patches."""
     height, width = images.shape[2:]
-    padded = F.pad(images.sum(0).double(), (1, 1, 1, 1))
+    total = images.permute(0, 2, 3, 1).sum(0)  # in the order of memory: three times as fast
+    padded = F.pad(total.permute(2, 0, 1).double(), (1, 1, 1, 1))
     return padded.unfold(1, height, 1).unfold(2, width, 1).sum((-2, -1)).flatten()
 
 
