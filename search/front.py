@@ -86,10 +86,12 @@ def expected_gain(
     ends = np.append(starts[1:], 1.0)
     first = np.maximum(starts, np.clip(new_x, 0, 1)[:, None])
     last = ends if until is None else np.minimum(ends, until[:, None])
-    widths = np.maximum(last - first, 0)
-    excess = (mean[:, None] - step) / deviation[:, None]
+    widths = last - first
+    points, steps = np.nonzero(widths > 0)  # a point counts over few of the steps
+    excess = (mean[points] - step[steps]) / deviation[points]
     density = np.exp(-0.5 * excess**2) / math.sqrt(2 * math.pi)
-    gains: NDArray[np.float64] = deviation * (widths * (excess * ndtr(excess) + density)).sum(1)
+    expected = widths[points, steps] * (excess * ndtr(excess) + density)
+    gains: NDArray[np.float64] = deviation * np.bincount(points, expected, minlength=len(mean))
     return gains
 
 
