@@ -45,7 +45,7 @@ from spread import Spread
 
 from search.configuration import SamplerName, SearchConfig
 from search.console import Console
-from search.devices import Pool
+from search.devices import Pool, make_pool
 from search.observer import Observer, Tables
 from search.opening import Search, find_root, open_images, open_search
 from search.ray_cluster import Activities, start_ray, start_store
@@ -119,7 +119,15 @@ def observe(asked: Overhead, sampler: SamplerName, workers: int, scratch: Path) 
     trace = scratch / "trace"
     trace.mkdir()
     config = asked.config(sampler, workers)
-    pool = Pool(device_type="cpu", workers=workers, gpus=0, gpus_per_worker=0.0, ahead=workers + 1)
+    pool = make_pool(
+        asked_gpus=0,
+        present_gpus=0,
+        trials_per_gpu=1,
+        asked_workers=workers,
+        cores=workers,
+        device_type="cpu",
+        shared=False,
+    )
     folder = ResultsFolder(scratch / "search")
     console = Console(io.StringIO())
     source, data = open_images(config, console)
