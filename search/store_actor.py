@@ -18,7 +18,8 @@ class Task:
         reached: The last of its schedule's stages that exist without a gap; None if there is no
             root.
         step: "train" the next one; "wait", since another trial trains it; "over", since its
-            epochs would pass the limit, or the store is closed; "done", since none is missing.
+            epochs would pass the limit, the store is closed, or the trial was dismissed; "done",
+            since none is missing.
         weights: To train from: content of `model.safetensors` of `reached`.
     """
 
@@ -53,6 +54,7 @@ class StoreActor:
         self._closed = False
         self._store = StageStore(folder, repair=True)
         self._claims: dict[tuple[str | None, Round | None], int] = {}
+        self._dismissed: set[int] = set()
         self._activities: dict[int, Activity] = {}
 
     def next_task(self, trial: int, schedule: Schedule) -> Task:
@@ -60,6 +62,8 @@ class StoreActor:
 
         A damaged stage that it would train from is set aside, and so has to be trained first.
         """
+        if trial in self._dismissed:
+            return Task(reached=None, step="over")
         stages = self._store.path(schedule)
         if len(stages) > len(schedule):
             return Task(reached=stages[-1], step="done")
@@ -86,6 +90,11 @@ class StoreActor:
         """End the claims of a trial."""
         self._claims = {edge: holder for edge, holder in self._claims.items() if holder != trial}
         self._activities.pop(trial, None)
+
+    def dismiss(self, trial: int) -> None:
+        """Give a trial no more to do, since it has ended."""
+        self._dismissed.add(trial)
+        self.release(trial)
 
     def close(self) -> None:
         """Have no round started any more; those that are being run are still accepted."""

@@ -3,14 +3,17 @@
 import os
 import shutil
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from pruning import Stage, StoreError
 from search.campaign import Campaign
+from search.crew import Crew
 from search.devices import Pool
 from search.errors import LedgerError, in_words
 from search.worker import BROKEN, FAILURE, OVER, SCHEDULE, STAGE, TRIAL, ScheduleTrial, WorkerPlan
@@ -54,11 +57,15 @@ def run_trials(
         {"cpu": 1, "gpu": pool.gpus_per_worker},
     )
     numbers: dict[str, int] = {}
-    searcher = _CampaignSearcher(campaign, store, numbers)
+    crew = Crew(pool.workers)
+    stopper = _CampaignStopper(
+        campaign, crew, store, numbers, on_stage, keep_workers=pool.ahead > pool.workers
+    )
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
+            search_alg=_CampaignSearcher(campaign, crew, store, numbers),
+            scheduler=_CampaignScheduler(crew),
             num_samples=-1,
             reuse_actors=True,
         ),
@@ -66,8 +73,8 @@ def run_trials(
             storage_path=str(scratch.absolute()),
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            stop=_CampaignStopper(campaign, numbers, on_stage),
-            callbacks=[_CampaignCallback(campaign, numbers, searcher.on_trial_start, on_step)],
+            stop=stopper,
+            callbacks=[_CampaignCallback(campaign, crew, numbers, stopper.ended, on_step)],
         ),
     )
     try:
@@ -77,66 +84,44 @@ def run_trials(
 
 
 class _CampaignSearcher(Searcher):
-    """Asks the campaign for trials, and tells it when they end.
+    """Asks the campaign for trials.
 
     Tune asks for another trial before it gives one that waits to a worker that has become free.
-    A proposal takes its time, so none is made while a trial waits and a worker is free to begin.
+    A proposal takes its time, so none is made while a worker has a trial to begin with.
     """
 
-    def __init__(self, campaign: Campaign, store: Any, numbers: dict[str, int]) -> None:
+    def __init__(
+        self, campaign: Campaign, crew: Crew, store: Any, numbers: dict[str, int]
+    ) -> None:
         super().__init__()
         self._campaign = campaign
+        self._crew = crew
         self._store = store
         self._numbers = numbers
-        self._waiting: set[str] = set()
-        self._free_workers = 0
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The configuration of a trial, None for "not now", or Tune's word for "no more"."""
-        if self._free_workers and self._waiting:
+        if self._crew.handing_over:
             return None
         trial = self._campaign.next_trial()
         if trial is None:
             return Searcher.FINISHED if self._campaign.over else None
         self._numbers[trial_id] = trial.number
-        self._waiting.add(trial_id)
+        self._crew.wait(trial_id)
         return {
             TRIAL: trial.number,
             SCHEDULE: [round_.to_json() for round_ in trial.schedule],
         }
 
-    def on_trial_start(self, trial_id: str) -> None:
-        """Take note that a worker has begun with a trial."""
-        self._waiting.discard(trial_id)
-        self._free_workers = max(0, self._free_workers - 1)
-
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Free the trial's claims on stages, and end it in the ledger.
-
-        Tune logs what is raised here and goes on, so a ledger that fails ends the run otherwise.
-        """
-        self._waiting.discard(trial_id)
-        self._free_workers += 1
-        number = self._numbers[trial_id]
-        self._store.release.remote(number)
-        if error or result is None:
-            return  # on_trial_error, which knows the reason, comes next
-        try:
-            self._end(number, result)
-        except (LedgerError, StoreError) as failure:
-            self._campaign.abandon(str(failure).removesuffix("."))
-
-    def _end(self, number: int, result: dict[str, Any]) -> None:
-        if self._campaign.broken is not None:
-            return  # it stays as it is, for the next run
-        if BROKEN in result:
-            self._campaign.abandon(result[BROKEN])
-        elif FAILURE in result:
-            self._campaign.fail(number, result[FAILURE])
+        """Take note of what became of the trial's worker, and free a dead one's claims."""
+        if error:
+            self._crew.lose(trial_id)
+            self._store.release.remote(self._numbers[trial_id])
         else:
-            self._campaign.end(number, too_long=OVER in result)
+            self._crew.leave(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Keep nothing: a search is resumed from its ledger."""
@@ -146,34 +131,74 @@ class _CampaignSearcher(Searcher):
         raise NotImplementedError
 
 
-class _CampaignStopper(tune.Stopper):
-    """Tells the campaign of the stages that trials reach, and ends trials when it says so.
+class _CampaignScheduler(FIFOScheduler):
+    """Gives free workers the first trial that need not wait for a missing one to start."""
 
-    Tune asks a stopper about every result, before anybody else hears of it.
+    def __init__(self, crew: Crew) -> None:
+        super().__init__()
+        self._crew = crew
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """A trial that waits, or None; see Ray Tune's `TrialScheduler`."""
+        pending = (trial for trial in tune_controller.get_trials() if trial.status == "PENDING")
+        return next(islice(pending, self._crew.missing, None), None)
+
+
+class _CampaignStopper(tune.Stopper):
+    """Tells the campaign what became of trials, and ends them when it says so.
+
+    Tune asks a stopper about every result, before anybody else hears of it. A trial that has ended
+    for the campaign keeps its worker, which reports the end again and again, until there is
+    another trial for that worker: Tune would end it.
     """
 
     def __init__(
         self,
         campaign: Campaign,
+        crew: Crew,
+        store: Any,
         numbers: dict[str, int],
         on_stage: Callable[[list[Stage]], None],
+        *,
+        keep_workers: bool,
     ) -> None:
         self._campaign = campaign
+        self._crew = crew
+        self._store = store
         self._numbers = numbers
         self._on_stage = on_stage
+        self._keep_workers = keep_workers
+        self.ended: set[str] = set()
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether the trial ends with this result."""
-        if STAGE not in result:
-            return True
-        try:
+        if trial_id not in self.ended:
+            try:
+                if not self._ends(self._numbers[trial_id], result):
+                    return False
+            except (LedgerError, StoreError, OSError) as failure:
+                reason = in_words(failure) if isinstance(failure, OSError) else str(failure)
+                self._campaign.abandon(reason.removesuffix("."))
+            self.ended.add(trial_id)
+        return not self._keep_workers or self._campaign.finished or self._crew.has_trial_to_spare
+
+    def _ends(self, number: int, result: dict[str, Any]) -> bool:
+        """Hand a result to the campaign; returns whether it ends the trial."""
+        if STAGE in result:
             stage, newcomers = self._campaign.accept(result[STAGE])
             self._on_stage(newcomers)
-        except (StoreError, OSError) as failure:
-            reason = in_words(failure) if isinstance(failure, OSError) else str(failure)
-            self._campaign.abandon(reason)
-            return True
-        return self._campaign.ends_with(self._numbers[trial_id], stage)
+            if not self._campaign.ends_with(number, stage):
+                return False
+        self._store.dismiss.remote(number)  # its worker may go on to ask for its next round
+        if self._campaign.broken is not None:
+            return True  # it stays as it is, for the next run
+        if BROKEN in result:
+            self._campaign.abandon(result[BROKEN])
+        elif FAILURE in result:
+            self._campaign.fail(number, result[FAILURE])
+        else:
+            self._campaign.end(number, too_long=OVER in result)
+        return True
 
     def stop_all(self) -> bool:
         """Never: the searcher says when there are no more trials."""
@@ -186,24 +211,28 @@ class _CampaignCallback(tune.Callback):
     def __init__(
         self,
         campaign: Campaign,
+        crew: Crew,
         numbers: dict[str, int],
-        on_start: Callable[[str], None],
+        ended: set[str],
         on_step: Callable[[], None],
     ) -> None:
         self._campaign = campaign
+        self._crew = crew
         self._numbers = numbers
-        self._on_start = on_start
+        self._ended = ended
         self._on_step = on_step
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tell the searcher."""
-        self._on_start(trial.trial_id)
+        """Take note that a worker has begun."""
+        self._crew.start(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Put back a trial whose worker died.
 
         Tune's own retries are not used: it does not try again what dies while it is reset.
         """
+        if trial.trial_id in self._ended:
+            return
         try:
             self._campaign.retry(self._numbers[trial.trial_id], _last_line(Path(trial.error_file)))
         except LedgerError as failure:

@@ -86,32 +86,47 @@ class ScheduleTrial(tune.Trainable):
         """Take up another schedule; see Ray Tune's `Trainable`."""
         self._trial: int = new_config[TRIAL]
         self._schedule: Schedule = tuple(Round(**round_) for round_ in new_config[SCHEDULE])
+        self._rounds_reached = 0
+        self._end: dict[str, Any] | None = None
         return True
 
     def step(self) -> dict[str, Any]:
         """Go past all stages that exist, and train the first that does not.
 
+        After the end of the trial, the same is said once more after a moment: Tune would take this
+        process away if it ended here before another trial waits for it.
+
         Returns:
-            The id of the stage that was reached, and whether it is the last. Or that no further
-            round shall be started; or why the next cannot be run; or why no round can be.
+            The id of the stage that was reached. Or that no further round shall be started; or why
+            the next cannot be run; or why no round can be.
         """
+        if self._end is not None:
+            time.sleep(_WAIT_SECONDS)
+            return dict(self._end)
+        result = self._result()
+        if STAGE not in result or self._rounds_reached == len(self._schedule):
+            self._end = result
+        return dict(result)
+
+    def _result(self) -> dict[str, Any]:
         if self._unfit is not None:
-            return {BROKEN: self._unfit, "done": True}
+            return {BROKEN: self._unfit}
         try:
             reached = self._advance()
         except NonFiniteError as error:
-            return {FAILURE: f"{DIVERGED}: {error}", "done": True}
+            return {FAILURE: f"{DIVERGED}: {error}"}
         except MemoryError:
-            return {FAILURE: "out of memory", "done": True}
+            return {FAILURE: "out of memory"}
         except OSError as error:
-            return {BROKEN: f"the stage store failed: {_cause(error)}", "done": True}
+            return {BROKEN: f"the stage store failed: {_cause(error)}"}
         except torch.AcceleratorError:
             raise  # nothing that this process asks of its device will succeed; it has to die
         except RuntimeError as error:  # of torch: no memory on the device, among others
-            return {FAILURE: f"training failed: {_first_line(error)}", "done": True}
+            return {FAILURE: f"training failed: {_first_line(error)}"}
         if reached is None:
-            return {OVER: True, "done": True}
-        return {STAGE: reached.id, "done": self._is_last(reached)}
+            return {OVER: True}
+        self._rounds_reached = len(reached.schedule)
+        return {STAGE: reached.id}
 
     def _advance(self) -> Stage | None:
         while True:
@@ -143,9 +158,6 @@ class ScheduleTrial(tune.Trainable):
             self._store.report.remote(self._trial, activity)
 
         return report
-
-    def _is_last(self, stage: Stage) -> bool:
-        return len(stage.schedule) == len(self._schedule)
 
 
 def _cause(error: OSError) -> str:

@@ -52,6 +52,13 @@ def test_the_claims_of_a_trial_that_ended_are_free(actor: StoreActor) -> None:
     assert step(actor, 1, HALF) == "train"
 
 
+def test_a_dismissed_trial_has_nothing_more_to_do(actor: StoreActor) -> None:
+    assert step(actor, 0, HALF) == "train"
+    actor.dismiss(0)
+    assert step(actor, 0, HALF) == "over"
+    assert step(actor, 1, HALF) == "train"
+
+
 def test_activities_last_until_the_commit(actor: StoreActor) -> None:
     actor.report(0, Activity(round=0, epoch=1, epochs=5))
     assert actor.activities() == {0: Activity(round=0, epoch=1, epochs=5)}
