@@ -21,7 +21,7 @@ from search.store_actor import Activity, StoreActor
 
 _CONNECT_SECONDS = 5
 _FREE_SECONDS = 120
-_WATCH_SECONDS = 0.5
+_WATCH_SECONDS = 0.05  # Ray may end this process, without a word, soon after its daemons
 _ASK_SECONDS = 1  # between questions to the daemons of a cluster
 _PATIENCE = {"raylet": 0, "gcs_server": 20}  # seconds without an answer; the latter may be far
 _ANSWER_SECONDS = 0.5  # that a status may wait for the store's actor, which can still be starting

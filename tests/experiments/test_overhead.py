@@ -1,9 +1,13 @@
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import gettempdir
 
 import overhead
 import pytest
@@ -101,6 +105,41 @@ def test_too_many_workers_for_the_memory_are_skipped(
 def test_samplers_of_whole_schedules_get_fewer_trials() -> None:
     asked = Overhead(rounds=6)
     assert [asked.config(name, 4).trials for name in ("stage-tree", "tpe")] == [24, 8]
+
+
+def test_workers_are_kept_and_the_dead_replaced(tmp_path: Path) -> None:
+    """Rounds end together and are far shorter than a worker's start.
+
+    Ray Tune by itself ends all workers but one or two then, and never has others started.
+    """
+    flags = ("--workers", "3", "--samplers", "stage-tree", "--seconds", "0.4", "--rounds", "40")
+    search = subprocess.Popen(
+        [sys.executable, overhead.__file__, *flags, "--cold-starts", "0"],
+        env={
+            **os.environ,
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "RAY_TMPDIR": gettempdir(),  # its sockets' paths must not be long
+            "TMPDIR": str(tmp_path),
+        },
+    )
+    rounds: dict[int, int] = {}
+    victim = None
+    try:
+        while search.poll() is None:
+            for trace in tmp_path.glob("*/trace/*"):
+                with suppress(FileNotFoundError):  # removed in the end
+                    rounds[int(trace.name)] = len(trace.read_text().splitlines())
+            if victim is None and len(rounds) == 3 and min(rounds.values()) > 1:
+                victim = min(rounds)
+                os.kill(victim, signal.SIGKILL)
+            time.sleep(0.1)
+    finally:
+        search.kill()
+    assert search.returncode == 0
+    assert len(rounds) == 4
+    assert victim is not None
+    del rounds[victim]
+    assert min(rounds.values()) > max(rounds.values()) / 10
 
 
 @pytest.mark.slow

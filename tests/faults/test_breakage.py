@@ -58,7 +58,7 @@ def test_a_signal_is_a_clean_end(
         send(process.pid, number)
         time.sleep(0.05)
     output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors + output
     assert time.monotonic() - sent < 30  # a hang, not a speed, is what this would show
     assert "--resume out" in output
     assert errors == ""
@@ -77,7 +77,7 @@ def test_a_signal_while_modules_are_imported_is_a_silent_end(
             break
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors + output
     assert output == ""
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
