@@ -63,9 +63,14 @@ class Stem(nn.Sequential):
         """(N, outputs, H // 2, W // 2) of images (N, 3, H, W)."""
         convolution: Any = self[0]
         norm = self[1]
-        chunks = len(_spans(images_NCHW, convolution.out_channels))
-        on_cpu = images_NCHW.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        if not (self.training and on_cpu and chunks > 1) or images_NCHW.requires_grad:
+        in_chunks = (
+            self.training
+            and images_NCHW.device.type == "cpu"
+            and not torch.is_autocast_enabled("cpu")
+            and not images_NCHW.requires_grad
+            and len(_spans(images_NCHW, convolution.out_channels)) > 1
+        )
+        if not in_chunks:
             return super().forward(images_NCHW)  # type: ignore[no-any-return, no-untyped-call]
         output, mean, variance = _InChunks.apply(
             images_NCHW, convolution.weight, convolution.bias, norm.weight, norm.bias, norm.eps

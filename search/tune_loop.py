@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -140,7 +141,8 @@ class _CampaignScheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """A trial that waits, or None; see Ray Tune's `TrialScheduler`."""
-        pending = (trial for trial in tune_controller.get_trials() if trial.status == "PENDING")
+        trials = tune_controller.get_trials()
+        pending = (trial for trial in trials if trial.status == Trial.PENDING)
         return next(islice(pending, self._crew.missing, None), None)
 
 

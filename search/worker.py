@@ -93,8 +93,8 @@ class ScheduleTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Go past all stages that exist, and train the first that does not.
 
-        After the end of the trial, the same is said once more after a moment: Tune would take this
-        process away if it ended here before another trial waits for it.
+        After the end of the trial the same is said again and again: Tune would take this process
+        away if the trial ended for Tune before another one waits.
 
         Returns:
             The id of the stage that was reached. Or that no further round shall be started; or why
