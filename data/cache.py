@@ -64,7 +64,7 @@ def _build(root: Path, collection: Collection, progress: Progress | None) -> Non
     """Writes the pack beside its place and renames it there. Its lock must be held.
 
     A build that was killed starts over, which cannot mix what two builds wrote: 10,000 photos of
-    up to 512 pixels take 25 seconds on two busy cores (experiments/packing.py).
+    up to 512 pixels take 25 seconds on two busy cores (experiments/images/packing.py).
     """
     final = root / collection.state
     temporary = _building(final)

@@ -3,7 +3,7 @@
 A search trains StudentNets on small images, whose late blocks see maps of 1 to 8 pixels a side.
 There the library's convolutions spend more time on preparing than on computing. Same parameters,
 same outputs and gradients up to rounding as `nn.Conv2d`. They are one part of what
-`experiments/throughput.py` compares with the notebook's loop.
+`experiments/speed/throughput.py` compares with the notebook's loop.
 """
 
 from functools import cache

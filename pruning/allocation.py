@@ -11,7 +11,7 @@ from pruning.rounds import Schedule, width_mult
 
 FLOOR = 0.5
 """Of the channels that the uniform rule would leave of a block, the share that it keeps in any
-case; measured by `experiments/allocation.py`. If you change it, raise `RECIPE_VERSION`."""
+case; measured by `experiments/rounds/allocation.py`. If you change it, raise `RECIPE_VERSION`."""
 
 
 def allocate(

@@ -14,8 +14,8 @@ def keep_freed_memory() -> bool:
     On Linux, glibc gives a large tensor's memory back to the kernel when it is freed, and the
     kernel clears every page of the next one: a training step on the CPU, which makes the same
     tensors as the step before, then spends a third of its time on page faults. With this, up to
-    1 GiB that was freed stays with the process. It is one part of what `experiments/throughput.py`
-    compares with the notebook's loop.
+    1 GiB that was freed stays with the process. It is one part of what
+    `experiments/speed/throughput.py` compares with the notebook's loop.
 
     To be called once, when a process that trains has started.
 

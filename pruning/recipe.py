@@ -9,7 +9,7 @@ RECIPE_VERSION = 4
 """Raised whenever the same recipe would give other weights than before."""
 
 RecipeName: TypeAlias = Literal["measured", "notebook"]
-"""`measured`: what gave the best networks in `experiments/recipe.py`, at equal epochs.
+"""`measured`: what gave the best networks in `experiments/rounds/recipe.py`, at equal epochs.
 `notebook`: the notebook's way, with the one repair that its optimizer is built for each round."""
 
 

@@ -173,7 +173,7 @@ def recalibrate(
         precision: Of the arithmetic.
 
     Source: Li et al., "EagleEye: fast sub-net evaluation for efficient neural network pruning",
-    arXiv:2007.02491, section 3.3; measured by `experiments/recipe.py`.
+    arXiv:2007.02491, section 3.3; measured by `experiments/rounds/recipe.py`.
     """
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]

@@ -11,13 +11,13 @@ from typing import Annotated
 import tyro
 
 from pruning import StageStore, StoreError, damage, stage_ids
+from search.campaign.ledger import Ledger, Trial
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import LedgerError, RefusedError
-from search.ledger import Ledger, Trial
-from search.result_tables import candidates_csv, pareto_csv
-from search.results_folder import ResultsFolder
-from search.space import SearchSpace
+from search.results.folder import ResultsFolder
+from search.results.tables import candidates_csv, pareto_csv
+from search.samplers.space import SearchSpace
 
 _WHOLE, _FINDINGS, _REFUSED = 0, 1, 2
 
@@ -69,7 +69,7 @@ def inspect(folder: ResultsFolder, console: Console) -> list[str]:
         LedgerError: Its ledger cannot be read.
     """
     config = SearchConfig.from_json(folder.read()["config"])
-    space = SearchSpace.of(config)
+    space = config.space()
     findings: list[str] = []
     if not folder.stages.is_dir():
         return ["stages/ is missing"]

@@ -76,7 +76,7 @@ def _refused(*lines: str | None) -> int:
 
 
 def _resume_line(folder: Path | None) -> str | None:
-    from search.results_folder import ResultsFolder
+    from search.results.folder import ResultsFolder
 
     try:
         if folder is None or not ResultsFolder(folder).is_search():
@@ -93,7 +93,7 @@ def _parse(arguments: Sequence[str]) -> SearchConfig:
     resumed: Path | None = first.parse_known_args(arguments)[0].resume
     if resumed is None:
         return tyro.cli(SearchConfig, args=arguments)
-    from search.results_folder import ResultsFolder
+    from search.results.folder import ResultsFolder
 
     kept = SearchConfig.from_json(ResultsFolder(resumed).read()["config"])
     config = tyro.cli(SearchConfig, args=arguments, default=kept)

@@ -3,14 +3,16 @@
 import math
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
 
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 from tyro.conf import arg
 
 from search.errors import RefusedError
+from search.samplers.names import SamplerName
 
-SamplerName: TypeAlias = Literal["stage-tree", "tpe", "nsga2", "gp", "random"]
+if TYPE_CHECKING:
+    from search.samplers.space import SearchSpace
 
 _CHANGEABLE = frozenset(
     (
@@ -113,7 +115,8 @@ class SearchConfig:
         _flag(
             "K",
             "How many trials share a GPU. They take turns, unless NVIDIA's MPS runs "
-            "(nvidia-cuda-mps-control -d); experiments/sharing.py measures what suits a machine.",
+            "(nvidia-cuda-mps-control -d); experiments/speed/sharing.py measures what suits a "
+            "machine.",
         ),
     ] = 1
     workers: Annotated[
@@ -251,14 +254,21 @@ class SearchConfig:
         return rules
 
     @property
-    def private(self) -> bool:
-        """Whether the search starts a Ray of its own."""
-        return self.address in (None, "local")
-
-    @property
     def folder(self) -> Path:
         """Where the results lie."""
         return self.resume or self.out or Path("results") / Path(self._data).name
+
+    def space(self) -> "SearchSpace":
+        """The schedules that the search may try."""
+        from search.samplers.space import SearchSpace  # spares --help the seconds of torch
+
+        return SearchSpace(
+            rates=self.rates,
+            epochs=self.epochs,
+            lrs=self.lrs,
+            max_rounds=self.max_rounds,
+            allocations=self.allocations,
+        )
 
     def resolved(self, *, image_size: int) -> Self:
         """The configuration as it is kept: nothing depends on the folder it was started from."""

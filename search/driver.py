@@ -7,30 +7,31 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import ray
 import torch
 
 from data import ImageData
 from pruning import StoreError
-from search.campaign import Campaign
+from search.campaign.campaign import Campaign
 from search.configuration import SearchConfig
 from search.console import Console
-from search.devices import Pool
 from search.errors import BrokenOffError
+from search.front.stages import front, hypervolume
 from search.interruption import Interruption
-from search.observer import Observer, Tables
-from search.opening import Search, find_root, open_images, open_search
-from search.ray_cluster import (
+from search.observer import Observer
+from search.opening import Search, find_root, open_images, open_search, pool_request
+from search.results.folder import ResultsFolder
+from search.results.run_time import RunTime
+from search.results.table_writer import TableWriter
+from search.workers.devices import Pool
+from search.workers.ray_cluster import (
     Activities,
+    failing_in_words,
     start_ray,
     start_store,
     watching_daemons,
     worker_pool,
 )
-from search.results_folder import ResultsFolder
-from search.run_time import RunTime
-from search.stage_front import front, hypervolume
-from search.tune_loop import run_trials
+from search.workers.tune_loop import run_trials
 
 _REASONS = 3  # for failures, that are shown in the end
 
@@ -55,14 +56,14 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
     folder = ResultsFolder(config.folder)
     resume = config.resume is not None
     folder.check(resume=resume)
-    with worker_pool(config) as pool:
+    with worker_pool(pool_request(config)) as pool:
         source, data = open_images(config, console)
         root = find_root(config, folder, data)
         with folder.locked(resume=resume):
             search = open_search(config, folder, source, data, root, pool)
             for reason in search.store.set_aside.values():
                 console.line(f"Set aside, to be trained again: {reason}")
-            tables = Tables(folder, search.store)
+            tables = TableWriter(folder, search.store)
             _run(search, tables, pool, console, end)
             try:
                 _finish(search, tables, data, console)
@@ -70,7 +71,7 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
                 raise BrokenOffError(f"{error}.") from error
 
 
-def _run(search: Search, tables: Tables, pool: Pool, console: Console, end: End) -> None:
+def _run(search: Search, tables: TableWriter, pool: Pool, console: Console, end: End) -> None:
     config = search.config
     campaign = search.campaign(pool.ahead)
     run_time = RunTime(search.folder)
@@ -87,7 +88,7 @@ def _run(search: Search, tables: Tables, pool: Pool, console: Console, end: End)
 def _run_trials(
     search: Search,
     campaign: Campaign,
-    tables: Tables,
+    tables: TableWriter,
     run_time: RunTime,
     pool: Pool,
     console: Console,
@@ -116,7 +117,12 @@ def _run_trials(
         f"{config.trials} trials by {config.sampler} on {pool.workers} worker(s), "
         f"{pool.device_type}; rounds are shown as rate/epochs/lr; results in {search.folder.path}"
     )
-    with _in_order(tables), interruption.watching(), watching_daemons(on_death):
+    with (
+        _in_order(tables),
+        failing_in_words(),
+        interruption.watching(),
+        watching_daemons(on_death),
+    ):
         run_trials(
             campaign,
             pool,
@@ -130,12 +136,10 @@ def _run_trials(
 
 
 @contextmanager
-def _in_order(tables: Tables) -> Iterator[None]:
-    """Put Ray's failures into our words, and leave the tables up to date however trials end."""
+def _in_order(tables: TableWriter) -> Iterator[None]:
+    """Leave the tables up to date however trials end."""
     try:
         yield
-    except ray.exceptions.RayError as error:
-        raise BrokenOffError(f"Ray failed: {str(error).splitlines()[0]}") from error
     finally:
         tables.write_front()
         tables.write_candidates()
@@ -151,7 +155,7 @@ def _check_hours(campaign: Campaign, run_time: RunTime, limit: float | None) -> 
         campaign.close(f"the {limit:g} hours of --max-hours are over")
 
 
-def _finish(search: Search, tables: Tables, data: ImageData, console: Console) -> None:
+def _finish(search: Search, tables: TableWriter, data: ImageData, console: Console) -> None:
     """Fill in the test accuracy of the front, write the tables, say what was found."""
     search.store.rescan()
     members = front(search.store)

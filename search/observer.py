@@ -3,39 +3,11 @@
 import time
 from collections.abc import Callable, Iterable
 
-from pruning import Round, Stage, StageStore
-from search.campaign import Campaign
+from pruning import Round, Stage
+from search.campaign.campaign import Campaign
 from search.console import Console, duration
-from search.result_tables import candidates_csv, pareto_csv
-from search.results_folder import ResultsFolder
-from search.store_actor import Activity
-
-_TABLE_SHARE = 0.05  # of the time, at most, goes into writing candidates.csv
-
-
-class Tables:
-    """The tables of a results folder; all that they say is in the store."""
-
-    def __init__(self, folder: ResultsFolder, store: StageStore) -> None:
-        self._folder = folder
-        self._store = store
-        self._due = 0.0
-
-    def write_front(self) -> None:
-        """Write pareto.csv."""
-        self._folder.write_table("pareto.csv", pareto_csv(self._store))
-
-    def write_candidates(self) -> None:
-        """Write candidates.csv."""
-        start = time.monotonic()
-        self._folder.write_table("candidates.csv", candidates_csv(self._store))
-        end = time.monotonic()
-        self._due = end + (end - start) / _TABLE_SHARE
-
-    def write_candidates_if_due(self) -> None:
-        """Write candidates.csv, unless too little time has passed since it was written."""
-        if time.monotonic() >= self._due:
-            self.write_candidates()
+from search.results.table_writer import TableWriter
+from search.workers.store_actor import Activity
 
 
 class Observer:
@@ -51,7 +23,7 @@ class Observer:
     def __init__(
         self,
         campaign: Campaign,
-        tables: Tables,
+        tables: TableWriter,
         console: Console,
         activities: Callable[[], dict[int, Activity]],
     ) -> None:

@@ -17,18 +17,18 @@ from pruning import (
     StudentArchitecture,
     read_checkpoint,
 )
-from search.campaign import Campaign
+from search.campaign.campaign import Campaign
+from search.campaign.ledger import Ledger, open_ledger
 from search.configuration import SearchConfig
 from search.console import Console
-from search.description import describe
-from search.devices import Pool
 from search.errors import RefusedError
-from search.front import Scale
-from search.ledger import Ledger, open_ledger
-from search.results_folder import ResultsFolder
-from search.samplers import sampler_maker
-from search.space import SearchSpace
-from search.worker import WorkerPlan
+from search.front.hypervolume import Scale
+from search.results.description import describe
+from search.results.folder import ResultsFolder
+from search.samplers.by_name import sampler_maker
+from search.samplers.space import SearchSpace
+from search.workers.devices import Pool, PoolRequest, describe_hardware
+from search.workers.worker import WorkerPlan
 
 _LEAST_CLASSES = 2
 
@@ -74,6 +74,16 @@ class Root:
     architecture: StudentArchitecture
     made_of: Mapping[str, Any]
     tensors: Mapping[str, Tensor] | None
+
+
+def pool_request(config: SearchConfig) -> PoolRequest:
+    """Where a search is asked to run."""
+    return PoolRequest(
+        gpus=config.gpus,
+        trials_per_gpu=config.trials_per_gpu,
+        workers=config.workers,
+        address=config.address,
+    )
 
 
 def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, ImageData]:
@@ -172,7 +182,7 @@ def open_search(
         precision=config.precision or ("bf16" if pool.device_type == "cuda" else "fp32"),
     )
     earlier = folder.read() if folder.is_search() else None
-    description = describe(config, data, origin, pool, earlier)
+    description = describe(config.to_json(), data, origin, describe_hardware(pool), earlier)
     if earlier is None:
         folder.write(description)  # before all else: what has no search.json is nobody's
     try:
@@ -181,7 +191,7 @@ def open_search(
         raise RefusedError(str(error)) from error
     if config.checkpoint is not None and root.tensors is None and store.child(None, None) is None:
         raise RefusedError(f"{config.checkpoint} is gone, and is still needed: put it back.")
-    space = SearchSpace.of(config)
+    space = config.space()
     ledger = open_ledger(folder.ledger, space, store)
     if earlier is not None:
         folder.write(description)  # after all that can be refused

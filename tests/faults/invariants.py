@@ -5,11 +5,10 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from pruning import StageStore
+from search.campaign.ledger import Ledger
 from search.configuration import SearchConfig
-from search.ledger import Ledger
-from search.result_tables import candidates_csv, pareto_csv
-from search.results_folder import ResultsFolder
-from search.space import SearchSpace
+from search.results.folder import ResultsFolder
+from search.results.tables import candidates_csv, pareto_csv
 from tests.command import states
 
 
@@ -24,7 +23,7 @@ def assert_whole(folder: Path, trials: int, *, damaged: bool = False) -> None:
     assert states(folder) == [TrialState.COMPLETE] * trials
     assert not list(folder.rglob(".unfinished-*"))
     config = SearchConfig.from_json(ResultsFolder(folder).read()["config"])
-    space = SearchSpace.of(config)
+    space = config.space()
     store = StageStore(folder / "stages")
     for stage in store:
         store.weights(stage.id)

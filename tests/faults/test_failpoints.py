@@ -3,10 +3,9 @@
 import pytest
 
 from pruning import StageStore
+from search.campaign.ledger import Ledger
 from search.configuration import SearchConfig
-from search.ledger import Ledger
-from search.results_folder import ResultsFolder
-from search.space import SearchSpace
+from search.results.folder import ResultsFolder
 from tests.command import SMALL, Command, states
 from tests.faults.conftest import Faulty
 from tests.faults.invariants import assert_whole
@@ -15,12 +14,12 @@ TRIALS = 3
 
 # (function, the turns at which to strike); each before and after.
 DRIVERS = [
-    ("search.results_folder:ResultsFolder.write", (1, 2)),
-    ("search.results_folder:ResultsFolder.write_table", (1, 2, 3)),
-    ("search.ledger:Ledger.__init__", (1,)),
-    ("search.ledger:Ledger.add", (1, 2)),
-    ("search.ledger:Ledger.complete", (1, 3)),
-    ("search.campaign:Campaign.accept", (1, 2)),
+    ("search.results.folder:ResultsFolder.write", (1, 2)),
+    ("search.results.folder:ResultsFolder.write_table", (1, 2, 3)),
+    ("search.campaign.ledger:Ledger.__init__", (1,)),
+    ("search.campaign.ledger:Ledger.add", (1, 2)),
+    ("search.campaign.ledger:Ledger.complete", (1, 3)),
+    ("search.campaign.campaign:Campaign.accept", (1, 2)),
     ("pruning.durable:write_synced", (1, 2, 3)),
     ("pruning.durable:sync_folder", (1, 2)),
     ("pruning.store:StageStore.set_test_accuracy", (1,)),
@@ -32,8 +31,8 @@ WRITERS = [
     ("pruning.store:StageStore.commit", (1, 2)),
 ]
 QUICK = {
-    "search.results_folder:ResultsFolder.write:before:1:driver",
-    "search.ledger:Ledger.add:after:2:driver",
+    "search.results.folder:ResultsFolder.write:before:1:driver",
+    "search.campaign.ledger:Ledger.add:after:2:driver",
     "pruning.store:write_synced:after:3:driver",
 }
 
@@ -91,7 +90,7 @@ def test_a_round_without_memory_fails_its_trial_alone(faulty: Faulty) -> None:
     done = command(*SMALL, "--workers", "1", "--trials", "6", "--out", "out")
     assert done.returncode == 0, done.stderr
     assert "1 failed: out of memory" in done.stdout
-    space = SearchSpace.of(SearchConfig.from_json(ResultsFolder(out).read()["config"]))
+    space = SearchConfig.from_json(ResultsFolder(out).read()["config"]).space()
     trials = list(Ledger(out / "study.db", space))
     (failed,) = [trial for trial in trials if trial.failed]
     assert failed.reason == "out of memory"
@@ -110,17 +109,20 @@ _DEATH = "pruning.runner:RoundRunner.child:before:1:self"
     "fault",
     [
         pytest.param(
-            "search.campaign:Campaign.accept:before:2:pruning.StoreError", marks=pytest.mark.slow
+            "search.campaign.campaign:Campaign.accept:before:2:pruning.StoreError",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
-            "search.campaign:Campaign.accept:before:2:builtins.OSError", marks=pytest.mark.slow
+            "search.campaign.campaign:Campaign.accept:before:2:builtins.OSError",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
-            "search.ledger:Ledger.add:before:2:search.errors.LedgerError", marks=pytest.mark.slow
+            "search.campaign.ledger:Ledger.add:before:2:search.errors.LedgerError",
+            marks=pytest.mark.slow,
         ),
-        "search.ledger:Ledger.complete:before:1:search.errors.LedgerError",
+        "search.campaign.ledger:Ledger.complete:before:1:search.errors.LedgerError",
         pytest.param(
-            f"{_DEATH} search.campaign:Campaign.retry:before:1:search.errors.LedgerError",
+            f"{_DEATH} search.campaign.campaign:Campaign.retry:before:1:search.errors.LedgerError",
             marks=pytest.mark.slow,
         ),
         pytest.param(

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pruning import StageStore
-from search.ledger import Ledger
+from search.campaign.ledger import Ledger
 from tests.search.landscape import SPACE
 
 

@@ -5,13 +5,13 @@ from typing import get_args
 
 from models import student_channels
 from pruning import Draft, Round, Schedule, Stage, StageStore, StudentArchitecture, width_mult
-from search.campaign import Campaign
-from search.configuration import SamplerName
-from search.ledger import Ledger, Trial
+from search.campaign.campaign import Campaign
+from search.campaign.ledger import Ledger, Trial
 from search.opening import scale_of
-from search.sampler_study import NewSampler, SamplerStudy
-from search.samplers import sampler_maker
-from search.space import SearchSpace
+from search.samplers.by_name import sampler_maker
+from search.samplers.names import SamplerName
+from search.samplers.space import SearchSpace
+from search.samplers.study import NewSampler, SamplerStudy
 
 ARCHITECTURE = StudentArchitecture(channels=student_channels(), num_classes=10)
 SPACE = SearchSpace(rates=(0.5, 0.7, 0.9), epochs=(1, 2), lrs=(1e-3, 3e-3), max_rounds=4)

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from pruning import StageStore
+from search.campaign.ledger import Ledger
 from search.checkup import main
 from search.configuration import SearchConfig
-from search.ledger import Ledger
-from search.result_tables import candidates_csv, pareto_csv
-from search.results_folder import ResultsFolder
+from search.results.folder import ResultsFolder
+from search.results.tables import candidates_csv, pareto_csv
 from tests.command import snapshot
 from tests.search.landscape import SPACE, grow, rounds
 

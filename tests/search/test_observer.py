@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from pruning import Stage, StageStore
+from search.campaign.ledger import Ledger
 from search.console import Console
-from search.ledger import Ledger
-from search.observer import Observer, Tables, describe_stage
-from search.results_folder import ResultsFolder
+from search.observer import Observer, describe_stage
+from search.results.folder import ResultsFolder
+from search.results.table_writer import TableWriter
 from tests.search.landscape import draft, grow, make_campaign, rounds, run_trial
 
 
@@ -36,7 +37,7 @@ def test_the_time_left_is_that_of_trials_alone(
         grow(store, ())
     campaign = make_campaign(store, ledger, trials=9)
     output = io.StringIO()
-    tables = Tables(ResultsFolder(tmp_path), store)
+    tables = TableWriter(ResultsFolder(tmp_path), store)
     observer = Observer(campaign, tables, Console(output), dict)
     if not before:
         now = 600.0

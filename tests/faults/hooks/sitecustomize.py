@@ -5,8 +5,8 @@ on PYTHONPATH. FAULT names a function, a side of it and a turn, and whom SIGKILL
 exception that is raised there; it can name several such, one after a blank:
 
     FAULT="pruning.durable:write_synced:after:2:driver"    after its second call anywhere
-    FAULT="search.ledger:Ledger.add:before:1:self"
-    FAULT="search.ledger:Ledger.complete:before:1:search.errors.LedgerError"
+    FAULT="search.campaign.ledger:Ledger.add:before:1:self"
+    FAULT="search.campaign.ledger:Ledger.complete:before:1:search.errors.LedgerError"
 
 FAULT_TRACE names a file to which every call of RoundRunner's `root` and `child` adds a line.
 """

@@ -1,0 +1,1 @@
+"""What proves a claim: a folder a question, each script beside its results."""

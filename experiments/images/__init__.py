@@ -1,0 +1,1 @@
+"""What does a folder of photos cost?"""

@@ -1,0 +1,1 @@
+"""What does a round cost besides its training?"""

@@ -1,0 +1,1 @@
+"""What is a round worth under one way to prune and train or another?"""

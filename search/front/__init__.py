@@ -1,0 +1,1 @@
+"""The front: dominance and hypervolume, which see arrays only, and the front of stages."""

@@ -1,0 +1,69 @@
+"""The tables that people read, as pure functions of the stages."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from pruning import Stage
+from search.front.stages import front
+
+COLUMNS = (
+    "stage",
+    "trial",
+    "round",
+    "width_mult",
+    "channels",
+    "params",
+    "macs",
+    "size_bytes",
+    "val_loss",
+    "val_accuracy",
+    "test_accuracy",
+    "rates",
+    "epochs",
+    "lrs",
+    "seconds",
+    "executed_epochs",
+)
+
+
+def candidates_csv(stages: Iterable[Stage]) -> str:
+    """Every stage, in the order in which they were accepted, with a column `on_front`."""
+    ordered = sorted(
+        stages, key=lambda stage: (stage.executed_epochs, len(stage.schedule), stage.id)
+    )
+    members = {stage.id for stage in front(ordered)}
+    table = _table(ordered)
+    table["on_front"] = [stage.id in members for stage in ordered]
+    return str(table.to_csv(index=False))
+
+
+def pareto_csv(stages: Iterable[Stage]) -> str:
+    """The front, by ascending parameters."""
+    return str(_table(front(stages)).to_csv(index=False))
+
+
+def _table(stages: Sequence[Stage]) -> pd.DataFrame:
+    rows = [
+        {
+            "stage": stage.id,
+            "trial": stage.trial if stage.schedule else 0,
+            "round": len(stage.schedule),
+            "width_mult": stage.width_mult,
+            "channels": json.dumps(stage.channels),
+            "params": stage.params,
+            "macs": stage.macs,
+            "size_bytes": stage.size_bytes,
+            "val_loss": stage.val_loss,
+            "val_accuracy": stage.val_accuracy,
+            "test_accuracy": stage.test_accuracy,
+            "rates": json.dumps([round_.rate for round_ in stage.schedule]),
+            "epochs": json.dumps([round_.epochs for round_ in stage.schedule]),
+            "lrs": json.dumps([round_.lr for round_ in stage.schedule]),
+            "seconds": stage.seconds,
+            "executed_epochs": stage.executed_epochs,
+        }
+        for stage in stages
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -1,0 +1,1 @@
+"""What proposes schedules: the space, what samplers see, and the samplers themselves."""

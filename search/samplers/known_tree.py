@@ -1,0 +1,135 @@
+"""The stage tree as a sampler study shows it, brought up to date row by row."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from pruning import Architecture, Round, Schedule, width_mult
+from search.front.hypervolume import Scale
+from search.samplers.space import SearchSpace
+from search.samplers.study import root_accuracy
+
+
+class KnownTree:
+    """Every schedule that was asked for, and what is known of it.
+
+    A finished row is read once, so that an update costs what has changed. Nothing is lost with
+    this object: another one reads the same from the study.
+
+    Args:
+        space: The choices of the search.
+        scale: The axes of the trade-off.
+        architecture: What tells the parameters of the network at a width.
+
+    Attributes:
+        pending: Schedules that are being run.
+        schedules: Of the stages; the root's, which is empty, is one.
+    """
+
+    def __init__(self, space: SearchSpace, scale: Scale, architecture: Architecture) -> None:
+        self._space = space
+        self._scale = scale
+        self._architecture = architecture
+        self._x_at: dict[float, float] = {}
+        self._parameters = len(space.sizes())
+        self._rows_read = 0
+        self._open: list[int] = []
+        self._depths: list[int] = []
+        self._widths: list[float] = []
+        self._params: list[float] = []
+        self._accuracies: list[float] = []
+        self._parents: list[int] = []
+        self._index: dict[Schedule, int] = {}
+        self._orphans: dict[Schedule, list[int]] = {}
+        self._asked: dict[Schedule, set[Round]] = {}
+        self._settled: list[Schedule] = []
+        self.pending: list[Schedule] = []
+        self.schedules: list[Schedule] = []
+
+    def update(self, study: Study) -> None:
+        """Read the rows that are new, and those that were not finished."""
+        accuracy = root_accuracy(study)
+        if accuracy is not None and () not in self._index:
+            self._add((), self._scale.root_params, accuracy)
+        rows = study.get_trials(deepcopy=False)
+        numbers = [*self._open, *range(self._rows_read, len(rows))]
+        self._rows_read, self._open, self.pending = len(rows), [], []
+        for number in numbers:
+            self._read(rows[number])
+
+    @property
+    def depths(self) -> NDArray[np.intp]:
+        """Rounds that lead to the stages (n,)."""
+        return np.array(self._depths, dtype=np.intp)
+
+    @property
+    def widths(self) -> NDArray[np.float64]:
+        """Products of the rates that lead to the stages (n,)."""
+        return np.array(self._widths, dtype=np.float64)
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """Scaled log-parameters of the stages (n,)."""
+        return self._scale.x(self._params)
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """Scaled accuracy of the stages (n,)."""
+        return self._scale.y(self._accuracies)
+
+    @property
+    def parents(self) -> NDArray[np.intp]:
+        """Places in `schedules` of the stages' parents (n,); -1 where there is none."""
+        return np.array(self._parents, dtype=np.intp)
+
+    def failed(self) -> Iterator[tuple[int, Round]]:
+        """Stages, by their places, and rounds that came to nothing when run on them."""
+        for schedule in self._settled:
+            parent = self._index.get(schedule[:-1])
+            if parent is not None and schedule not in self._index:
+                yield parent, schedule[-1]
+
+    def x_at(self, width: float) -> float:
+        """Scaled log-parameters of the network at a width."""
+        if width not in self._x_at:
+            channels = self._architecture.channels_at(width)
+            self._x_at[width] = float(self._scale.x(self._architecture.params(channels)))
+        return self._x_at[width]
+
+    def asked(self, schedule: Schedule) -> set[Round]:
+        """Rounds that were asked for after a schedule, whatever came of them."""
+        return self._asked.get(schedule, set())
+
+    def index(self, schedule: Schedule) -> int | None:
+        """Place of a stage in `schedules`, or None if there is none."""
+        return self._index.get(schedule)
+
+    def _read(self, row: FrozenTrial) -> None:
+        if row.state is TrialState.RUNNING:
+            self._open.append(row.number)
+        if len(row.params) < self._parameters:
+            return  # a proposal that is being made, or came to nothing
+        schedule = self._space.decode(row.params)
+        self._asked.setdefault(schedule[:-1], set()).add(schedule[-1])
+        if row.state is TrialState.RUNNING:
+            self.pending.append(schedule)
+        elif row.state is TrialState.FAIL:
+            self._settled.append(schedule)
+        elif row.state is TrialState.COMPLETE and schedule not in self._index:
+            self._add(schedule, row.values[1], row.values[0])
+
+    def _add(self, schedule: Schedule, params: float, accuracy: float) -> None:
+        index = self._index[schedule] = len(self.schedules)
+        self.schedules.append(schedule)
+        self._depths.append(len(schedule))
+        self._widths.append(width_mult(schedule))
+        self._params.append(params)
+        self._accuracies.append(accuracy)
+        self._parents.append(self._index.get(schedule[:-1], -1) if schedule else -1)
+        if schedule and self._parents[index] < 0:
+            self._orphans.setdefault(schedule[:-1], []).append(index)
+        for child in self._orphans.pop(schedule, ()):
+            self._parents[child] = index

@@ -1,0 +1,203 @@
+"""The stage-tree sampler: add to a known network the round that promises the most an epoch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from pruning import Round, Schedule
+from search.errors import ExhaustedError
+from search.front.dominance import heights, on_front
+from search.samplers.known_tree import KnownTree
+from search.samplers.outlook import Children, Front, Grid, Outlook
+from search.samplers.round_model import Array, RoundModel
+from search.samplers.space import SearchSpace
+from search.samplers.study import affordable_epochs, distributions
+
+_PARENTS = 50  # that are looked at for one proposal
+_OBSERVATIONS = 200  # that the model learns from
+_WIDTHS = np.geomspace(1 / 64, 1, 82)  # from which rounds are planned, 5 % apart: interpolated
+# between coarser ones, a plan would reach parameter counts that no round does
+_LEAST_COST = 0.5  # of a round, in epochs: one without epochs is evaluated too
+_TIE = 1e-6  # rounds whose promises differ by less than this share promise the same
+_HALVINGS = 2.0  # of the width: its length scale in the model
+_ACCURACY = 0.15  # length scale of a network's scaled accuracy
+
+
+class StageTreeSampler(BaseSampler):
+    """Proposes a known schedule and one round more, so that a trial costs a single round.
+
+    Of all rounds that could be added to the stages nearest to the front, it takes the most
+    promising one. A round promises the hypervolume an epoch that is expected to be gained by it
+    and the best that may follow, with the rounds that a schedule then has left: training that
+    does not pay where it is done may pay in what is pruned from there. Only the round itself is
+    proposed; what follows is planned anew when its result is known.
+
+    The parameters of a child are known beforehand (those of a global round's child are taken to be
+    those of a uniform one's); its accuracy is a Gaussian variable, the parent's plus a change that
+    a `RoundModel` has learnt from the rounds that were run. Plans (`Outlook`) take the model's
+    word for what it has not seen: they count the noise of a round, not what is unknown of it.
+    Rounds in flight count with the accuracy that is expected of them.
+
+    Before there is anything to learn from, no round is expected to change the accuracy. That
+    makes the harshest and shortest ones the most promising, so a search begins with a chain of
+    them, which soon spans the front, and learns from it what such rounds cost.
+
+    Args:
+        space: The choices of the search.
+        tree: Of this search, brought up to date here.
+        seed: Of the choice among rounds that promise the same.
+    """
+
+    def __init__(self, space: SearchSpace, tree: KnownTree, *, seed: int) -> None:
+        self._space = space
+        self._tree = tree
+        self._random = np.random.default_rng(seed)
+        self._rounds = space.rounds()
+        self._place = {round_: place for place, round_ in enumerate(self._rounds)}
+        self._described = _describe(self._rounds)
+        self._epochs = np.array([round_.epochs for round_ in self._rounds])
+        self._costs = np.maximum(self._epochs, _LEAST_COST)
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All parameters at once; see Optuna's `BaseSampler`."""
+        return distributions(self._space)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Parameters of the proposal; see Optuna's `BaseSampler`.
+
+        Raises:
+            ExhaustedError: Every schedule that extends a known stage, by a round for which there
+                are epochs left, was tried or is running.
+        """
+        self._tree.update(study)
+        proposal = self._most_promising(self._epochs <= affordable_epochs(study))
+        return dict.fromkeys(search_space, 0) | self._space.encode(proposal)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Never reached, since all parameters are sampled together."""
+        raise NotImplementedError(param_name)
+
+    def _most_promising(self, affordable: NDArray[np.bool_]) -> Schedule:
+        tree = self._tree
+        schedules, depths, widths, x, y = tree.schedules, tree.depths, tree.widths, tree.x, tree.y
+        if not schedules:  # the root is being trained
+            schedules, depths = [()], np.zeros(1, np.intp)
+            widths, x, y = np.ones(1), np.ones(1), np.ones(1)
+        behind = heights(x, y, x) - y
+        model = self._learnt(widths, y, behind)
+        ahead = on_front(x, y)  # all that a front needs; quicker than all that there is
+        front = Front(*self._with_pending(model, x[ahead], y[ahead]))
+        left = self._space.max_rounds - depths
+        order = np.lexsort((x, behind))
+        nearest = order[left[order] > 0]
+        for first in range(0, len(nearest), _PARENTS):
+            some = nearest[first : first + _PARENTS]
+            fresh = affordable & [self._fresh(schedules[i]) for i in some]
+            if fresh.any():
+                expected = model.predict(_networks(widths[some], y[some]), self._described)
+                children = self._children(widths[some], x[some], y[some], *expected)
+                gain = children.gain(front) * self._random.uniform(1 - _TIE, 1, fresh.shape)
+                parent, round_ = self._outlook(model, front).most_promising(
+                    children, np.where(fresh, gain, -np.inf), left[some] - 1
+                )
+                return (*schedules[some[parent]], self._rounds[round_])
+        raise ExhaustedError("every schedule was tried")
+
+    def _fresh(self, parent: Schedule) -> NDArray[np.bool_]:
+        """Which of the rounds were not asked for after a schedule."""
+        fresh = np.ones(len(self._rounds), dtype=np.bool_)
+        fresh[[self._place[round_] for round_ in self._tree.asked(parent)]] = False
+        return fresh
+
+    def _outlook(self, model: RoundModel, front: Front) -> Outlook:
+        """What may be planned from any network, as far as the model tells."""
+        columns = {self._tree.x_at(width): width for width in _WIDTHS}
+        grid = Grid(front, np.array(list(columns)))
+        widths = np.repeat(list(columns.values()), len(grid.x) // len(columns))
+        change = model.mean(_networks(widths, grid.y), self._described)
+        deviation = np.full(change.shape, model.noise_deviation)
+        children = self._children(widths, grid.x, grid.y, change, deviation)
+        return Outlook.of(grid, children, self._costs, self._space.max_rounds - 1)
+
+    def _children(
+        self, widths: Array, x: Array, y: Array, change: Array, deviation: Array
+    ) -> Children:
+        """What the rounds are expected to make of some networks."""
+        different, places = np.unique(widths, return_inverse=True)
+        narrowings = np.array([self._narrowing(width) for width in different])
+        return Children(x[:, None] + narrowings[places], y[:, None] + change, deviation)
+
+    def _learnt(self, widths: Array, y: Array, behind: Array) -> RoundModel:
+        """The model of the rounds that were run on the stages nearest to the front.
+
+        Rounds that failed count as the worst of those that did not, wherever that was.
+        """
+        tree = self._tree
+        children = np.flatnonzero(tree.parents >= 0)
+        failed = list(tree.failed())
+        parents = np.append(tree.parents[children], np.array([i for i, _ in failed], np.intp))
+        changes = y[children] - y[tree.parents[children]]
+        changes = np.append(changes, np.full(len(failed), changes.min(initial=0.0)))
+        relevant = np.argsort(behind[parents], kind="stable")[:_OBSERVATIONS]
+        known = parents[relevant]
+        rounds = [
+            tree.schedules[children[i]][-1] if i < len(children) else failed[i - len(children)][1]
+            for i in relevant
+        ]
+        places = np.array([self._place[round_] for round_ in rounds], dtype=np.intp)
+        return RoundModel.fit(
+            _networks(widths[known], y[known]), self._described[places], changes[relevant]
+        )
+
+    def _with_pending(self, model: RoundModel, x: Array, y: Array) -> tuple[Array, Array]:
+        """Some points, and those that rounds in flight are expected to add."""
+        tree = self._tree
+        for schedule in tree.pending:
+            parent = tree.index(schedule[:-1])
+            if parent is not None and tree.index(schedule) is None:
+                place = self._place[schedule[-1]]
+                width, before = tree.widths[[parent]], tree.y[[parent]]
+                change = model.mean(_networks(width, before), self._described[[place]])
+                x = np.append(x, tree.x[parent] + self._narrowing(width[0])[place])
+                y = np.append(y, before + change)
+        return x, y
+
+    def _narrowing(self, width: float) -> Array:
+        """How each of the rounds changes the scaled log-parameters of a network of a width."""
+        now = self._tree.x_at(width)
+        by = {rate: self._tree.x_at(width * rate) - now for rate in self._space.rates}
+        return np.array([by[round_.rate] for round_ in self._rounds])
+
+
+def _networks(widths: Array, y: Array) -> Array:
+    """The model's features of networks; what a round does varies with the width, not the size."""
+    return np.column_stack((np.log2(widths) / _HALVINGS, y / _ACCURACY))
+
+
+def _describe(rounds: Sequence[Round]) -> Array:
+    """Allocation, and logarithms of rate, epochs and learning rate, over the choices' range."""
+    numbers = np.array(
+        [
+            (r.allocation == "global", *np.log((r.rate, r.epochs + _LEAST_COST, r.lr)))
+            for r in rounds
+        ]
+    )
+    span = np.ptp(numbers, axis=0)
+    described: Array = (numbers - numbers.min(axis=0)) / np.where(span > 0, span, 1)
+    return described

@@ -1,0 +1,1 @@
+"""Who trains: Ray, Tune, the workers, and the one writer of the stage store."""

@@ -1,0 +1,215 @@
+"""Starting or joining Ray, and what it offers."""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search.errors import BrokenOffError, RefusedError
+from search.workers.devices import Pool, PoolRequest, make_pool, usable_cores
+from search.workers.store_actor import Activity, StoreActor
+
+_CONNECT_SECONDS = 5
+_FREE_SECONDS = 120
+_WATCH_SECONDS = 0.05  # Ray may end this process, without a word, soon after its daemons
+_ASK_SECONDS = 1  # between questions to the daemons of a cluster
+_PATIENCE = {"raylet": 0, "gcs_server": 20}  # seconds without an answer; the latter may be far
+_ANSWER_SECONDS = 0.5  # that a status may wait for the store's actor, which can still be starting
+_DEAF_SECONDS = 300  # without an answer of it, after which a run ends
+_DAEMONS = ("gcs_server", "raylet")
+_OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+@contextmanager
+def worker_pool(request: PoolRequest) -> Iterator[Pool]:
+    """Find out where trials will run; joins the cluster of --address, if there is one.
+
+    Yields:
+        The workers that the search may use. Ray is left when the context ends.
+
+    Raises:
+        RefusedError: More GPUs were asked for than there are, or there is no such cluster.
+    """
+    try:
+        if request.private:
+            gpus = torch.cuda.device_count()
+            yield make_pool(request, present_gpus=gpus, cores=usable_cores(), device_type="cuda")
+        else:
+            _join(str(request.address))
+            yield _cluster_pool(request)
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str) -> None:
+    try:
+        if address.startswith("ray://"):
+            raise RefusedError(
+                "--address ray://… is a Ray client, whose driver runs elsewhere.\n"
+                "Start the search on a machine of the cluster, with --address auto."
+            )
+        host, colon, port = address.rpartition(":")
+        if colon:  # Ray itself would try for minutes
+            socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+        ray.init(address=address, **_OPTIONS)
+    except (OSError, ValueError) as error:
+        raise RefusedError(
+            f"There is no Ray cluster at --address {address}.\n"
+            "Start one with `ray start --head`, or use a private Ray by --address local."
+        ) from error
+
+
+def start_ray(pool: Pool) -> None:
+    """Start a private Ray, unless a cluster was joined."""
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # On Linux Ray would listen on all of the machine's addresses; so it does on loopback.
+        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
+        ray.init(
+            address="local",
+            num_cpus=pool.workers,
+            num_gpus=pool.gpus,
+            include_dashboard=False,
+            **_OPTIONS,
+        )
+
+
+@contextmanager
+def failing_in_words() -> Iterator[None]:
+    """Put Ray's failures into our words.
+
+    Raises:
+        BrokenOffError: Ray failed.
+    """
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        raise BrokenOffError(f"Ray failed: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def watching_daemons(on_death: Callable[[str], None]) -> Iterator[None]:
+    """Call `on_death` with the name of one of Ray's daemons that has died.
+
+    Those of a private Ray are children of this process. Of a cluster that was joined, this
+    machine's raylet is dead when it refuses a connection, and the control store when it has taken
+    none for some time. The call comes from another thread: the main one may be waiting for that
+    very daemon, inside Ray, which would end the program after a minute without a word on how to go
+    on, or never.
+    """
+    node = ray._private.worker._global_node
+    joined = not node.all_processes
+    over = threading.Event()
+
+    def watch() -> None:
+        gone: dict[str, float] = {}  # since when
+        while not over.wait(_ASK_SECONDS if joined else _WATCH_SECONDS):
+            now = time.monotonic()
+            names = _silent(node) if joined else {name for name, _ in node.dead_processes()}
+            gone = {name: gone.get(name, now) for name in names.intersection(_DAEMONS)}
+            for name, since in gone.items():
+                if not joined or now - since >= _PATIENCE[name]:
+                    on_death(name)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _silent(node: Any) -> set[str]:
+    """Which daemons of a cluster take no connection; a raylet that is only busy is not silent."""
+    silent = set()
+    host, _, port = node.gcs_address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except OSError:
+        silent.add("gcs_server")
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as raylet:
+        raylet.settimeout(_CONNECT_SECONDS)
+        try:
+            raylet.connect(node.raylet_socket_name)
+        except (ConnectionRefusedError, FileNotFoundError):
+            silent.add("raylet")
+    return silent
+
+
+def start_store(folder: Path, max_epochs: int | None) -> Any:
+    """Start the store's writer on this machine; returns its handle."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(StoreActor).options(
+        num_cpus=0,
+        scheduling_strategy=here,
+        # Killed, it comes back. All that it knows is on disk, but for claims; a stage that two
+        # trials train because claims were lost is committed once.
+        max_restarts=-1,
+        max_task_retries=-1,
+    )
+    return actor.remote(folder.absolute(), max_epochs)
+
+
+class Activities:
+    """Asks the store's actor what workers are doing.
+
+    Args:
+        store: Its handle.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._answered = time.monotonic()
+
+    def __call__(self) -> dict[int, Activity]:
+        """What each trial's worker is doing; nothing if the actor does not answer soon.
+
+        Raises:
+            BrokenOffError: It has not answered for minutes.
+        """
+        try:
+            answer: dict[int, Activity] = ray.get(
+                self._store.activities.remote(), timeout=_ANSWER_SECONDS
+            )
+        except ray.exceptions.GetTimeoutError:
+            if time.monotonic() - self._answered > _DEAF_SECONDS:
+                raise BrokenOffError(
+                    f"The stage store has not answered for {_DEAF_SECONDS} seconds."
+                ) from None
+            return {}
+        self._answered = time.monotonic()
+        return answer
+
+
+def _cluster_pool(request: PoolRequest) -> Pool:
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
+    device_type = "cpu"
+    if gpus and request.gpus != 0:
+        share = 1 / request.trials_per_gpu
+        probe = _device_type.options(num_cpus=0, num_gpus=share).remote()
+        try:
+            device_type = ray.get(probe, timeout=_FREE_SECONDS)
+        except ray.exceptions.GetTimeoutError:
+            raise RefusedError(
+                f"No GPU of the cluster became free within {_FREE_SECONDS} seconds.\n"
+                "Try again later, or run on its CPUs by --gpus 0."
+            ) from None
+    cores = int(resources.get("CPU", 1))
+    return make_pool(request, present_gpus=gpus, cores=cores, device_type=device_type)
+
+
+@ray.remote
+def _device_type() -> str:
+    """What a worker that holds a GPU trains on; clusters can declare GPUs that are not there."""
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,259 @@
+"""Ray Tune, thinly: hands a campaign's trials to workers and brings back what they report."""
+
+import os
+import shutil
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from pruning import Stage, StoreError
+from search.campaign.campaign import Campaign
+from search.errors import LedgerError, in_words
+from search.workers.crew import Crew
+from search.workers.devices import Pool
+from search.workers.worker import (
+    BROKEN,
+    FAILURE,
+    OVER,
+    SCHEDULE,
+    STAGE,
+    TRIAL,
+    ScheduleTrial,
+    WorkerPlan,
+)
+
+# Ray Tune reads these when it runs. Its own files are not needed: the ledger and the store are.
+_SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
+}
+
+
+def run_trials(
+    campaign: Campaign,
+    pool: Pool,
+    plan: WorkerPlan,
+    store: Any,
+    *,
+    scratch: Path,
+    on_stage: Callable[[list[Stage]], None],
+    on_step: Callable[[], None],
+) -> None:
+    """Run a campaign's trials to the end.
+
+    Args:
+        campaign: Where trials come from and results go.
+        pool: How many workers, and what each of them holds.
+        plan: What workers need to know.
+        store: Handle of the store actor.
+        scratch: A folder for what Tune writes; removed in the end.
+        on_stage: Called when the campaign has accepted a stage, with those stages that have
+            come onto the front with it.
+        on_step: Called several times a second; what it raises ends the run.
+    """
+    os.environ.update(_SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(pool.workers))
+    trainable = tune.with_resources(
+        tune.with_parameters(ScheduleTrial, plan=plan, store=store),
+        {"cpu": 1, "gpu": pool.gpus_per_worker},
+    )
+    numbers: dict[str, int] = {}
+    crew = Crew(pool.workers)
+    stopper = _CampaignStopper(
+        campaign, crew, store, numbers, on_stage, keep_workers=pool.ahead > pool.workers
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=_CampaignSearcher(campaign, crew, store, numbers),
+            scheduler=_CampaignScheduler(crew),
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            storage_path=str(scratch.absolute()),
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            stop=stopper,
+            callbacks=[_CampaignCallback(campaign, crew, numbers, stopper.ended, on_step)],
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _CampaignSearcher(Searcher):
+    """Asks the campaign for trials.
+
+    Tune asks for another trial before it gives one that waits to a worker that has become free.
+    A proposal takes its time, so none is made while a worker has a trial to begin with.
+    """
+
+    def __init__(
+        self, campaign: Campaign, crew: Crew, store: Any, numbers: dict[str, int]
+    ) -> None:
+        super().__init__()
+        self._campaign = campaign
+        self._crew = crew
+        self._store = store
+        self._numbers = numbers
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The configuration of a trial, None for "not now", or Tune's word for "no more"."""
+        if self._crew.handing_over:
+            return None
+        trial = self._campaign.next_trial()
+        if trial is None:
+            return Searcher.FINISHED if self._campaign.over else None
+        self._numbers[trial_id] = trial.number
+        self._crew.wait(trial_id)
+        return {
+            TRIAL: trial.number,
+            SCHEDULE: [round_.to_json() for round_ in trial.schedule],
+        }
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Take note of what became of the trial's worker, and free a dead one's claims."""
+        if error:
+            self._crew.lose(trial_id)
+            self._store.release.remote(self._numbers[trial_id])
+        else:
+            self._crew.leave(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Keep nothing: a search is resumed from its ledger."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called: Tune's own state is not restored."""
+        raise NotImplementedError
+
+
+class _CampaignScheduler(FIFOScheduler):
+    """Gives free workers the first trial that need not wait for a missing one to start."""
+
+    def __init__(self, crew: Crew) -> None:
+        super().__init__()
+        self._crew = crew
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """A trial that waits, or None; see Ray Tune's `TrialScheduler`."""
+        trials = tune_controller.get_trials()
+        pending = (trial for trial in trials if trial.status == Trial.PENDING)
+        return next(islice(pending, self._crew.missing, None), None)
+
+
+class _CampaignStopper(tune.Stopper):
+    """Tells the campaign what became of trials, and ends them when it says so.
+
+    Tune asks a stopper about every result, before anybody else hears of it. A trial that has ended
+    for the campaign keeps its worker, which reports the end again and again, until there is
+    another trial for that worker: Tune would end it.
+    """
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        crew: Crew,
+        store: Any,
+        numbers: dict[str, int],
+        on_stage: Callable[[list[Stage]], None],
+        *,
+        keep_workers: bool,
+    ) -> None:
+        self._campaign = campaign
+        self._crew = crew
+        self._store = store
+        self._numbers = numbers
+        self._on_stage = on_stage
+        self._keep_workers = keep_workers
+        self.ended: set[str] = set()
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether the trial ends with this result."""
+        if trial_id not in self.ended:
+            try:
+                if not self._ends(self._numbers[trial_id], result):
+                    return False
+            except (LedgerError, StoreError, OSError) as failure:
+                reason = in_words(failure) if isinstance(failure, OSError) else str(failure)
+                self._campaign.abandon(reason.removesuffix("."))
+            self.ended.add(trial_id)
+        return not self._keep_workers or self._campaign.finished or self._crew.has_trial_to_spare
+
+    def _ends(self, number: int, result: dict[str, Any]) -> bool:
+        """Hand a result to the campaign; returns whether it ends the trial."""
+        if STAGE in result:
+            stage, newcomers = self._campaign.accept(result[STAGE])
+            self._on_stage(newcomers)
+            if not self._campaign.ends_with(number, stage):
+                return False
+        self._store.dismiss.remote(number)  # its worker may go on to ask for its next round
+        if self._campaign.broken is not None:
+            return True  # it stays as it is, for the next run
+        if BROKEN in result:
+            self._campaign.abandon(result[BROKEN])
+        elif FAILURE in result:
+            self._campaign.fail(number, result[FAILURE])
+        else:
+            self._campaign.end(number, too_long=OVER in result)
+        return True
+
+    def stop_all(self) -> bool:
+        """Never: the searcher says when there are no more trials."""
+        return False
+
+
+class _CampaignCallback(tune.Callback):
+    """Tells when trials begin, brings back those of dead workers, and keeps time."""
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        crew: Crew,
+        numbers: dict[str, int],
+        ended: set[str],
+        on_step: Callable[[], None],
+    ) -> None:
+        self._campaign = campaign
+        self._crew = crew
+        self._numbers = numbers
+        self._ended = ended
+        self._on_step = on_step
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Take note that a worker has begun."""
+        self._crew.start(trial.trial_id)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Put back a trial whose worker died.
+
+        Tune's own retries are not used: it does not try again what dies while it is reset.
+        """
+        if trial.trial_id in self._ended:
+            return
+        try:
+            self._campaign.retry(self._numbers[trial.trial_id], _last_line(Path(trial.error_file)))
+        except LedgerError as failure:
+            self._campaign.abandon(str(failure).removesuffix("."))
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Let the driver show progress, and stop."""
+        self._on_step()
+
+
+def _last_line(path: Path) -> str:
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    return " ".join(text.split("\n")[-2:]).strip() or "no message"

@@ -1,0 +1,170 @@
+"""What runs on a worker: the Ray Tune trainable that runs a schedule, one step a round."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+from torch import Tensor
+
+from data import DataError, DataSource, open_data
+from pruning import (
+    Architecture,
+    Metrics,
+    NonFiniteError,
+    Origin,
+    Round,
+    RoundRunner,
+    Schedule,
+    Stage,
+    keep_freed_memory,
+)
+from search.errors import DIVERGED, SearchError
+from search.workers.store_actor import Activity, Task
+
+_WAIT_SECONDS = 0.1
+
+TRIAL, SCHEDULE = "trial", "schedule"  # keys of a trial's configuration
+STAGE, OVER, FAILURE, BROKEN = "stage", "over", "failure", "broken"  # keys of a step's result
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerPlan:
+    """What a worker needs to know of the search.
+
+    Attributes:
+        source: The images, by absolute paths; every machine packs and maps them for itself.
+        architecture: Of the root.
+        origin: What stages' ids are made of.
+        checkpoint: State dict of the root; without it the root is trained.
+    """
+
+    source: DataSource
+    architecture: Architecture
+    origin: Origin
+    checkpoint: Mapping[str, Tensor] | None = None
+
+    def runner(self, device: torch.device) -> RoundRunner:
+        """Set this process up to run rounds.
+
+        Raises:
+            DataError: The images cannot be read here.
+            SearchError: The images on this machine are not those of the search.
+        """
+        data = open_data(self.source)
+        if data.fingerprint != self.origin.data_fingerprint:
+            raise SearchError(f"{self.source.data} holds other images here than on the driver")
+        return RoundRunner(
+            architecture=self.architecture,
+            data=data.to(device),
+            origin=self.origin,
+            device=device,
+            checkpoint=self.checkpoint,
+        )
+
+
+class ScheduleTrial(tune.Trainable):
+    """Runs the rounds of a schedule that are missing in the store; reused from trial to trial."""
+
+    def setup(self, config: dict[str, Any], plan: WorkerPlan, store: Any) -> None:
+        """Prepare the process; see Ray Tune's `Trainable`."""
+        torch.set_num_threads(1)
+        torch.backends.cudnn.allow_tf32 = False  # fp32 shall mean it
+        keep_freed_memory()
+        self._store = store
+        self._unfit: str | None = None
+        try:
+            self._runner = plan.runner(torch.device(plan.origin.device_type))
+        except (DataError, SearchError, RuntimeError) as error:
+            self._unfit = f"a worker cannot start: {_first_line(error)}"
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up another schedule; see Ray Tune's `Trainable`."""
+        self._trial: int = new_config[TRIAL]
+        self._schedule: Schedule = tuple(Round(**round_) for round_ in new_config[SCHEDULE])
+        self._rounds_reached = 0
+        self._end: dict[str, Any] | None = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Go past all stages that exist, and train the first that does not.
+
+        After the end of the trial the same is said again and again: Tune would take this process
+        away if the trial ended for Tune before another one waits.
+
+        Returns:
+            The id of the stage that was reached. Or that no further round shall be started; or why
+            the next cannot be run; or why no round can be.
+        """
+        if self._end is not None:
+            time.sleep(_WAIT_SECONDS)
+            return dict(self._end)
+        result = self._result()
+        if STAGE not in result or self._rounds_reached == len(self._schedule):
+            self._end = result
+        return dict(result)
+
+    def _result(self) -> dict[str, Any]:
+        if self._unfit is not None:
+            return {BROKEN: self._unfit}
+        try:
+            reached = self._advance()
+        except NonFiniteError as error:
+            return {FAILURE: f"{DIVERGED}: {error}"}
+        except MemoryError:
+            return {FAILURE: "out of memory"}
+        except OSError as error:
+            return {BROKEN: f"the stage store failed: {_cause(error)}"}
+        except torch.AcceleratorError:
+            raise  # nothing that this process asks of its device will succeed; it has to die
+        except RuntimeError as error:  # of torch: no memory on the device, among others
+            return {FAILURE: f"training failed: {_first_line(error)}"}
+        if reached is None:
+            return {OVER: True}
+        self._rounds_reached = len(reached.schedule)
+        return {STAGE: reached.id}
+
+    def _advance(self) -> Stage | None:
+        while True:
+            task: Task = ray.get(self._store.next_task.remote(self._trial, self._schedule))
+            if task.step == "over":
+                return None
+            if task.step == "done":
+                return task.reached
+            if task.step == "train":
+                return self._train(task)
+            time.sleep(_WAIT_SECONDS)
+
+    def _train(self, task: Task) -> Stage:
+        """Train a stage and hand it over."""
+        if task.reached is None or task.weights is None:
+            epochs = self._runner.origin.recipe.root_epochs
+            draft, weights = self._runner.root(self._reporter(0, epochs))
+        else:
+            done = len(task.reached.schedule)
+            round_ = self._schedule[done]
+            reporter = self._reporter(done + 1, round_.epochs)
+            draft, weights = self._runner.child(task.reached, task.weights, round_, reporter)
+        stage: Stage = ray.get(self._store.commit.remote(self._trial, draft, weights))
+        return stage
+
+    def _reporter(self, round_number: int, epochs: int) -> Callable[[int, Metrics], None]:
+        def report(epoch: int, _: Metrics) -> None:
+            activity = Activity(round=round_number, epoch=epoch + 1, epochs=epochs)
+            self._store.report.remote(self._trial, activity)
+
+        return report
+
+
+def _cause(error: OSError) -> str:
+    """An operating system's error in words, also when it comes from the store's process."""
+    origin = getattr(error, "cause", error)
+    return _first_line(origin)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,110 @@
+from itertools import product
+
+import numpy as np
+import pytest
+
+from pruning import Schedule
+from search.errors import ExhaustedError
+from search.samplers.by_name import sampler_maker
+from search.samplers.space import SearchSpace
+from search.samplers.study import NewSampler
+from tests.search.landscape import ARCHITECTURE, SCALE, SPACE, stage_of, study_of
+
+LEARNT = [
+    stage_of(schedule)
+    for length in (0, 1, 2)
+    for schedule in product(SPACE.rounds()[::2], repeat=length)
+]
+
+
+def maker(*, space: SearchSpace = SPACE, seed: int = 0) -> NewSampler:
+    return sampler_maker("stage-tree", space, SCALE, ARCHITECTURE, seed=seed)
+
+
+def test_a_search_begins_with_the_harshest_and_shortest_round() -> None:
+    for study in (study_of(), study_of(stage_of((), 0.9))):
+        (asked,) = study.propose(maker()(0))[1]
+        assert (asked.rate, asked.epochs) == (0.5, 1)
+
+
+def test_workers_that_start_together_share_out_the_rounds_of_the_root() -> None:
+    study, new_sampler = study_of(), maker()
+    asked = [study.propose(new_sampler(draw))[1] for draw in range(len(SPACE.rounds()))]
+    assert {schedule[0] for schedule in asked} == set(SPACE.rounds())
+
+
+def test_it_adds_one_round_to_a_known_stage_and_never_repeats() -> None:
+    study, new_sampler = study_of(stage_of((), 0.9)), maker(seed=1)
+    known: set[Schedule] = {()}
+    for draw in range(60):
+        row, schedule = study.propose(new_sampler(draw))
+        assert schedule[:-1] in known
+        assert schedule not in known
+        known.add(schedule)
+        study.observe(stage_of(schedule))
+        study.settle(row)
+
+
+def test_a_resumed_search_proposes_what_the_first_run_would_have() -> None:
+    study, new_sampler = study_of(stage_of((), 0.9)), maker()
+    asked = []
+    for draw in range(12):
+        row, schedule = study.propose(new_sampler(draw))
+        asked.append(schedule)
+        study.observe(stage_of(schedule))
+        study.settle(row)
+    resumed = study_of(stage_of((), 0.9), *map(stage_of, asked))
+    assert resumed.propose(maker()(12))[1] == study.propose(new_sampler(12))[1]
+
+
+def test_it_learns_which_rounds_pay() -> None:
+    """Where a learning rate gives accuracy at no cost, it is soon the one that is asked for."""
+
+    def accuracy(schedule: Schedule) -> float:
+        good = sum(round_.lr == 3e-3 for round_ in schedule) - len(schedule) / 2
+        return stage_of(schedule).val_accuracy + 0.02 * good
+
+    study, new_sampler = study_of(stage_of((), accuracy(()))), maker()
+    rates = []
+    for draw in range(30):
+        row, schedule = study.propose(new_sampler(draw))
+        rates.append(schedule[-1].lr)
+        study.observe(stage_of(schedule, accuracy(schedule)))
+        study.settle(row)
+    assert np.mean(np.array(rates[10:]) == 3e-3) > 0.8
+
+
+def test_two_workers_do_not_ask_for_near_copies() -> None:
+    """What the first will find is expected, so the second looks elsewhere."""
+    study, new_sampler = study_of(*LEARNT), maker()
+    first, second = (study.propose(new_sampler(draw))[1] for draw in range(2))
+    assert first[:-1] != second[:-1] or first[-1].rate != second[-1].rate
+
+
+def test_it_tries_everything_before_it_gives_up() -> None:
+    space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=3)
+    study, new_sampler = study_of(stage_of((), 0.9), space=space), maker(space=space)
+    seen = set()
+    for draw in range(2 + 4 + 8):
+        row, schedule = study.propose(new_sampler(draw))
+        seen.add(schedule)
+        study.observe(stage_of(schedule))
+        study.settle(row)
+    assert len(seen) == 14
+    for draw in (14, 15):
+        with pytest.raises(ExhaustedError):
+            study.propose(new_sampler(draw))
+
+
+def test_a_choice_that_always_fails_is_soon_left_alone() -> None:
+    """What failed counts as the worst that was seen, or no change would be expected of it."""
+    study, new_sampler = study_of(stage_of((), 0.9)), maker()
+    failures = []
+    for draw in range(40):
+        row, schedule = study.propose(new_sampler(draw))
+        failures.append(schedule[-1].lr == 3e-3)
+        if not failures[-1]:
+            study.observe(stage_of(schedule))
+        study.settle(row)
+    assert 0 < sum(failures) < 10
+    assert sum(failures[20:]) < 4

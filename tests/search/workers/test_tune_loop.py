@@ -1,0 +1,90 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.tune.experiment import Trial
+
+from pruning import StageStore
+from search.campaign.campaign import Campaign
+from search.campaign.ledger import Ledger
+from search.workers.crew import Crew
+from search.workers.tune_loop import _CampaignScheduler, _CampaignSearcher
+from tests.search.landscape import grow, make_campaign
+
+
+class Searching:
+    """A searcher as Tune drives it, with trials whose rounds are run at once."""
+
+    def __init__(self, campaign: Campaign, store: StageStore, ledger: Ledger) -> None:
+        self._campaign, self._store, self._ledger = campaign, store, ledger
+        self._numbers: dict[str, int] = {}
+        self.crew = Crew(2)
+        released = SimpleNamespace(remote=lambda *_: None)
+        self.searcher = _CampaignSearcher(
+            campaign, self.crew, SimpleNamespace(release=released), self._numbers
+        )
+
+    def ask(self, trial_id: str) -> dict[str, Any] | str | None:
+        return self.searcher.suggest(trial_id)
+
+    def complete(self, trial_id: str) -> None:
+        number = self._numbers[trial_id]
+        trial = next(trial for trial in self._ledger if trial.number == number)
+        for stage in grow(self._store, trial.schedule, number):
+            self._campaign.accept(stage.id)
+        self._campaign.end(number)
+        self.searcher.on_trial_complete(trial_id, {})
+
+
+@pytest.fixture
+def searching(store: StageStore, ledger: Ledger) -> Searching:
+    """Two workers are busy, and a trial waits."""
+    searching = Searching(make_campaign(store, ledger, ahead=3), store, ledger)
+    for trial_id in ("first", "second", "third"):
+        assert isinstance(searching.ask(trial_id), dict)
+    for trial_id in ("first", "second"):
+        searching.crew.start(trial_id)
+    assert searching.ask("fourth") is None  # enough are in flight
+    return searching
+
+
+def test_what_waits_begins_before_another_proposal_is_made(searching: Searching) -> None:
+    searching.complete("first")
+    assert searching.ask("fourth") is None
+    searching.crew.start("third")
+    assert isinstance(searching.ask("fourth"), dict)
+
+
+def test_of_two_free_workers_one_begins_before_a_proposal_is_made_for_the_other(
+    searching: Searching,
+) -> None:
+    searching.complete("first")
+    searching.complete("second")
+    assert searching.ask("fourth") is None
+    searching.crew.start("third")
+    assert isinstance(searching.ask("fourth"), dict)
+    assert searching.ask("fifth") is None
+    searching.crew.start("fourth")
+    assert isinstance(searching.ask("fifth"), dict)
+
+
+def test_a_dead_worker_is_missing(searching: Searching) -> None:
+    searching.searcher.on_trial_complete("second", error=True)
+    assert searching.crew.missing == 1
+
+
+@pytest.mark.parametrize(("missing", "chosen"), [(0, "b"), (1, "d"), (2, "e"), (3, None)])
+def test_the_first_waiting_trials_are_left_to_the_workers_that_start(
+    missing: int, chosen: str | None
+) -> None:
+    states = {
+        "a": Trial.RUNNING,
+        "b": Trial.PENDING,
+        "c": Trial.TERMINATED,
+        "d": Trial.PENDING,
+        "e": Trial.PENDING,
+    }
+    trials = [SimpleNamespace(name=name, status=status) for name, status in states.items()]
+    scheduler = _CampaignScheduler(Crew(missing))
+    found = scheduler.choose_trial_to_run(SimpleNamespace(get_trials=lambda: trials))
+    assert (found and found.name) == chosen
