@@ -3,10 +3,12 @@
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +76,33 @@ def start_ray(pool: Pool) -> None:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         # On Linux Ray would listen on all of the machine's addresses; so it does on loopback.
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-        ray.init(
-            address="local",
-            num_cpus=pool.workers,
-            num_gpus=pool.gpus,
-            include_dashboard=False,
-            **_OPTIONS,
-        )
+        with _daemons_apart():
+            ray.init(
+                address="local",
+                num_cpus=pool.workers,
+                num_gpus=pool.gpus,
+                include_dashboard=False,
+                **_OPTIONS,
+            )
+
+
+@contextmanager
+def _daemons_apart() -> Iterator[None]:
+    """Have Ray's daemons started in process groups of their own.
+
+    Terminals and schedulers send a signal to the whole group of the search. It is for the driver:
+    a daemon that it reached would end, and Ray in turn the driver, before that could put its
+    house in order. On Linux the daemons die with the driver all the same, since the kernel sees
+    to it; elsewhere Ray needs them in the driver's group for that.
+    """
+    services = ray._private.services
+    popen = services.ConsolePopen
+    if sys.platform == "linux":
+        services.ConsolePopen = partial(popen, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = popen
 
 
 @contextmanager
