@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
@@ -12,11 +13,15 @@ from optuna.trial import TrialState
 
 RUN = Path(__file__).parents[1] / "search" / "run.py"
 SMALL = ("--image-size", "16", "--root-epochs", "1", "--epochs", "1", "2", "--workers", "2")
+TRIALS = 6
 LOOPBACK = "0100007F"
+
+Here = Callable[..., subprocess.CompletedProcess[str]]
+"""Runs the command in the test's own process."""
 
 
 class Command:
-    """Runs the command in a folder of its own, with a cache of its own.
+    """Runs the command in a folder of its own, on the CPU.
 
     Args:
         folder: The current folder of the runs.
@@ -26,7 +31,8 @@ class Command:
 
     def __init__(self, folder: Path, cache: Path, **environment: str) -> None:
         self.folder = folder
-        self._environment = {**os.environ, "XDG_CACHE_HOME": str(cache), **environment}
+        own = {"XDG_CACHE_HOME": str(cache), "CUDA_VISIBLE_DEVICES": ""}
+        self._environment = {**os.environ, **own, **environment}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -65,18 +71,26 @@ def wait_for_output(process: subprocess.Popen[str], beginning: str) -> None:
 
 def processes(session: int) -> dict[int, str]:
     """Process ids and commands of a session, which a run started and whose id is the run's."""
+    return {pid: command for pid, _, command in _listed(session)}
+
+
+def in_group(session: int) -> list[str]:
+    """The commands of a session that a signal to the run's group would reach."""
+    return [command for _, group, command in _listed(session) if group == session]
+
+
+def _listed(session: int) -> Iterator[tuple[int, int, str]]:
+    """Process id, group and command of what lives in a session."""
     listed = subprocess.run(
-        ["ps", "-ww", "-eo", "pid,sid,stat,args"],  # whole, whatever COLUMNS says
+        ["ps", "-ww", "-eo", "pid,pgid,sid,stat,args"],  # whole, whatever COLUMNS says
         capture_output=True,
         text=True,
         check=True,
     )
-    found = {}
     for line in listed.stdout.splitlines()[1:]:
-        pid, sid, state, command = line.split(None, 3)
+        pid, group, sid, state, command = line.split(None, 4)
         if int(sid) == session and "Z" not in state:
-            found[int(pid)] = command
-    return found
+            yield int(pid), int(group), command
 
 
 def listeners(session: int) -> dict[str, set[str]]:
@@ -98,7 +112,7 @@ def listeners(session: int) -> dict[str, set[str]]:
     }
 
 
-def wait_until_gone(session: int, seconds: float = 20) -> None:
+def wait_until_gone(session: int, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while left := processes(session):
         if time.monotonic() > deadline:

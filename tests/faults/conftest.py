@@ -9,21 +9,11 @@ HOOKS = Path(__file__).parent / "hooks"
 Faulty = Callable[..., Command]
 
 
-@pytest.fixture(scope="session")
-def fault_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def command(tmp_path: Path, fault_cache: Path) -> Command:
-    return Command(tmp_path, fault_cache)
-
-
-@pytest.fixture
-def faulty(tmp_path: Path, fault_cache: Path) -> Faulty:
+def faulty(tmp_path: Path, packs: Path) -> Faulty:
     """Makes a command that is killed at a failpoint; see hooks/sitecustomize.py."""
 
     def make(fault: str) -> Command:
-        return Command(tmp_path, fault_cache, PYTHONPATH=str(HOOKS), FAULT=fault)
+        return Command(tmp_path, packs, PYTHONPATH=str(HOOKS), FAULT=fault)
 
     return make

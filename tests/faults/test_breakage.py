@@ -15,7 +15,9 @@ from ray.cluster_utils import Cluster
 
 from tests.command import (
     SMALL,
+    TRIALS,
     Command,
+    Here,
     processes,
     snapshot,
     states,
@@ -24,7 +26,6 @@ from tests.command import (
 )
 from tests.faults.invariants import assert_whole
 
-TRIALS = 6
 SEARCH = (*SMALL, "--trials", str(TRIALS), "--out", "out")
 
 
@@ -33,10 +34,10 @@ def out(command: Command) -> Path:
     return command.folder / "out"
 
 
-def resume_and_check(command: Command, *, damaged: bool = False) -> str:
+def resume_and_check(command: Command | Here, out: Path, *, damaged: bool = False) -> str:
     done = command("--resume", "out")
     assert done.returncode == 0, done.stderr
-    assert_whole(command.folder / "out", TRIALS, damaged=damaged)
+    assert_whole(out, TRIALS, damaged=damaged)
     return done.stdout
 
 
@@ -44,12 +45,16 @@ def resume_and_check(command: Command, *, damaged: bool = False) -> str:
     ("send", "number", "times"),
     [
         pytest.param(os.kill, signal.SIGTERM, 1, id="SIGTERM", marks=pytest.mark.slow),
-        pytest.param(os.killpg, signal.SIGTERM, 1, id="SIGTERM-to-all"),  # as schedulers do
+        pytest.param(os.killpg, signal.SIGINT, 1, id="SIGINT-to-all", marks=pytest.mark.slow),
         pytest.param(os.kill, signal.SIGINT, 2, id="SIGINT-twice", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_is_a_clean_end(
-    command: Command, send: Callable[[int, int], None], number: signal.Signals, times: int
+    command: Command,
+    out: Path,
+    send: Callable[[int, int], None],
+    number: signal.Signals,
+    times: int,
 ) -> None:
     process = command.start(*SEARCH)
     wait_for_output(process, "front:")
@@ -63,14 +68,14 @@ def test_a_signal_is_a_clean_end(
     assert "--resume out" in output
     assert errors == ""
     wait_until_gone(process.pid)
-    resume_and_check(command)
+    resume_and_check(command, out)
 
 
-@pytest.mark.parametrize("module", ["tyro", "torch"])
+@pytest.mark.parametrize("module", ["torch", pytest.param("tyro", marks=pytest.mark.slow)])
 def test_a_signal_while_modules_are_imported_is_a_silent_end(
-    tmp_path: Path, fault_cache: Path, module: str
+    tmp_path: Path, packs: Path, module: str
 ) -> None:
-    process = Command(tmp_path, fault_cache, PYTHONVERBOSE="1").start(*SEARCH)
+    process = Command(tmp_path, packs, PYTHONVERBOSE="1").start(*SEARCH)
     assert process.stderr is not None
     for line in process.stderr:
         if f"/{module}/" in line:
@@ -90,10 +95,12 @@ def test_a_signal_while_modules_are_imported_is_a_silent_end(
         pytest.param("ray::ResourceTr", True, id="worker"),
         pytest.param("ray::StoreActor", True, id="store", marks=pytest.mark.slow),
         pytest.param("raylet/raylet", False, id="raylet", marks=pytest.mark.slow),
-        pytest.param("gcs/gcs_server", False, id="gcs"),
+        pytest.param("gcs/gcs_server", False, id="gcs", marks=pytest.mark.slow),
     ],
 )
-def test_processes_of_ray_that_are_killed(command: Command, victim: str, survives: bool) -> None:
+def test_processes_of_ray_that_are_killed(
+    command: Command, out: Path, victim: str, survives: bool
+) -> None:
     """Workers and the store come back within the run; without Ray's daemons it ends."""
     process = command.start(*SEARCH)
     wait_for_output(process, "front:")
@@ -115,7 +122,7 @@ def test_processes_of_ray_that_are_killed(command: Command, victim: str, survive
             f"Ray failed: its {victim.partition('/')[2]} has died.",
             "Go on with: python search/run.py --resume out",
         ]
-    resume_and_check(command)
+    resume_and_check(command, out)
 
 
 @pytest.mark.slow
@@ -139,7 +146,7 @@ def test_daemons_of_a_cluster_that_are_killed(command: Command, victim: str) -> 
 
 
 @pytest.mark.slow
-def test_orphans_of_a_killed_driver_do_not_disturb_the_next(command: Command) -> None:
+def test_orphans_of_a_killed_driver_do_not_disturb_the_next(command: Command, out: Path) -> None:
     process = command.start(*SEARCH)
     wait_for_output(process, "front:")
     orphans = [pid for pid, name in processes(process.pid).items() if "ray::" in name]
@@ -154,46 +161,50 @@ def test_orphans_of_a_killed_driver_do_not_disturb_the_next(command: Command) ->
             os.kill(pid, signal.SIGCONT)
     _, errors = resumed.communicate(timeout=200)
     assert resumed.returncode == 0, errors
-    resume_and_check(command)
+    resume_and_check(command, out)
 
 
-def test_damaged_stages_are_set_aside_and_trained_again(command: Command, out: Path) -> None:
+def test_damaged_stages_are_set_aside_and_trained_again(
+    command: Command, finished: Path, out: Path
+) -> None:
     """Files with a bit flipped, cut in half, and emptied."""
-    assert command(*SEARCH).returncode == 0
+    shutil.copytree(finished, out)
     before = snapshot(out / "stages")
     damages = product(("model.safetensors", "stage.json"), range(3))
     for folder, (name, damage) in zip(sorted((out / "stages").iterdir()), damages, strict=False):
         content = bytearray((folder / name).read_bytes())
         content[len(content) // 2] ^= 1
         (folder / name).write_bytes((content, content[: len(content) // 2], b"")[damage])
-    shown = resume_and_check(command, damaged=True)
+    shown = resume_and_check(command, out, damaged=True)
     assert shown.count("Set aside") == len(list((out / "stages").glob(".damaged-*"))) == 6
     for path, content in before.items():  # on one CPU, what is trained again is the same
         if path.endswith("model.safetensors"):
             assert Path(path).read_bytes() == content
 
 
-def test_whatever_is_missing_comes_back(command: Command, out: Path) -> None:
-    assert command(*SEARCH).returncode == 0
+def test_whatever_is_missing_comes_back(
+    command: Command, here: Here, finished: Path, out: Path
+) -> None:
+    shutil.copytree(finished, out)
     tables = {name: (out / name).read_bytes() for name in ("pareto.csv", "candidates.csv")}
     for name in tables:
         (out / name).unlink()
-    resume_and_check(command)
+    resume_and_check(here, out)
     assert {name: (out / name).read_bytes() for name in tables} == tables
 
     (out / "study.db").unlink()
     (out / ".lock").unlink()
-    resume_and_check(command)
+    resume_and_check(here, out)
     assert {name: (out / name).read_bytes() for name in tables} == tables
 
     shutil.rmtree(out / "stages")
-    moved = command.folder / "moved"
-    out.rename(moved)
+    moved = out.rename(command.folder / "moved")
     done = command("--resume", "moved")
     assert done.returncode == 0, done.stderr
     assert_whole(moved, TRIALS)
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_refused_and_the_first_undisturbed(command: Command) -> None:
     process = command.start(*SEARCH)
     wait_for_output(process, "front:")
@@ -223,7 +234,10 @@ def tiny_disk(command: Command) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk_ends_a_run_and_loses_nothing(command: Command, tiny_disk: Path) -> None:
+@pytest.mark.slow
+def test_a_full_disk_ends_a_run_and_loses_nothing(
+    command: Command, out: Path, tiny_disk: Path
+) -> None:
     done = command(*SEARCH)
     assert done.returncode == 2
     # In the system's words or in SQLite's, whichever writer comes to the end first.
@@ -231,16 +245,16 @@ def test_a_full_disk_ends_a_run_and_loses_nothing(command: Command, tiny_disk: P
     assert "--resume out" in done.stderr
     assert len(done.stderr.splitlines()) == 2, done.stderr
     subprocess.run(["mount", "-o", "remount,size=30m", str(tiny_disk)], check=True)
-    resume_and_check(command)
+    resume_and_check(command, out)
 
 
-def test_a_read_only_folder_is_refused(command: Command, tiny_disk: Path) -> None:
+def test_a_read_only_folder_is_refused(here: Here, finished: Path, tiny_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,size=30m", str(tiny_disk)], check=True)
-    assert command(*SEARCH).returncode == 0
+    shutil.copytree(finished, tiny_disk, dirs_exist_ok=True)
     before = snapshot(tiny_disk)
     subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
     for arguments in (("--resume", "out", "--trials", "9"), (*SMALL, "--out", "out/new")):
-        done = command(*arguments)
+        done = here(*arguments)
         assert done.returncode == 2
         assert "cannot be written: Read-only file system" in done.stderr
         assert len(done.stderr.splitlines()) == 2, done.stderr
@@ -258,7 +272,7 @@ def test_a_ledger_that_another_process_holds_ends_a_run(command: Command, out: P
         assert "database is locked" in errors
         assert "--resume out" in errors
     holder.close()
-    resume_and_check(command)
+    resume_and_check(command, out)
 
 
 @pytest.mark.slow

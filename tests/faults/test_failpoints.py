@@ -31,7 +31,6 @@ WRITERS = [
     ("pruning.store:StageStore.commit", (1, 2)),
 ]
 QUICK = {
-    "search.results.folder:ResultsFolder.write:before:1:driver",
     "search.campaign.ledger:Ledger.add:after:2:driver",
     "pruning.store:write_synced:after:3:driver",
 }
@@ -65,7 +64,7 @@ def test_a_search_killed_at_a_failpoint_is_finished_as_if_nothing_had_been(
 @pytest.mark.parametrize(
     "fault",
     [
-        "pruning.runner:RoundRunner.child:before:2:self",
+        pytest.param("pruning.runner:RoundRunner.child:before:2:self", marks=pytest.mark.slow),
         pytest.param("pruning.runner:RoundRunner.child:after:2:self", marks=pytest.mark.slow),
         pytest.param(
             "pruning.runner:RoundRunner.child:before:2:torch.AcceleratorError",

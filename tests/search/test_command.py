@@ -19,38 +19,20 @@ from ray.cluster_utils import Cluster
 
 from data import DataSource, gather_center, open_data
 from models import StudentNet
+from search.results.folder import ResultsFolder
 from tests.command import (
     LOOPBACK,
     SMALL,
+    TRIALS,
     Command,
+    Here,
+    in_group,
     listeners,
     snapshot,
     states,
     wait_for_output,
     wait_until_gone,
 )
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def command(tmp_path: Path, cache: Path) -> Command:
-    return Command(tmp_path, cache)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    """A finished search of five trials; look at it, but change nothing."""
-    command = Command(tmp_path_factory.mktemp("finished"), cache)
-    done = command(*SMALL, "--trials", "5")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "front: accuracy" in done.stdout
-    assert "Done: 5 trials (0 stopped early, 0 failed)" in done.stdout
-    return command.folder / "results" / "digits"
 
 
 def test_the_results_folder_is_as_described(finished: Path) -> None:
@@ -63,22 +45,22 @@ def test_the_results_folder_is_as_described(finished: Path) -> None:
         "stages",
         "study.db",
     }
-    assert states(finished) == [TrialState.COMPLETE] * 5
+    assert states(finished) == [TrialState.COMPLETE] * TRIALS
     candidates = pd.read_csv(finished / "candidates.csv")
     assert {path.name for path in (finished / "stages").iterdir()} == set(candidates["stage"])
-    assert len(candidates) == 6
+    assert len(candidates) == TRIALS + 1
     front = pd.read_csv(finished / "pareto.csv")
     assert front["params"].is_monotonic_increasing
     assert front["test_accuracy"].notna().all()
     description = json.loads((finished / "search.json").read_text())
-    assert description["config"]["trials"] == 5
+    assert description["config"]["trials"] == TRIALS
     assert description["config"]["image_size"] == 16
     assert description["hardware"]["workers"] == 2
 
 
-def test_rows_are_true(finished: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_true(finished: Path, packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stage's file in a network of its own has the numbers of its row."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(packs))
     data = open_data(DataSource(data="digits", image_size=16))
     front = pd.read_csv(finished / "pareto.csv").set_index("stage")
     for row in pd.read_csv(finished / "candidates.csv").itertuples():
@@ -96,52 +78,76 @@ def test_rows_are_true(finished: Path, cache: Path, monkeypatch: pytest.MonkeyPa
             assert hits.double().mean().item() == pytest.approx(accuracy, abs=1e-9)
 
 
-def test_a_finished_search_can_be_made_longer(
-    finished: Path, command: Command, tmp_path: Path
-) -> None:
-    moved = tmp_path / "moved elsewhere"
-    moved.mkdir()
-    for name, content in snapshot(finished).items():
-        target = moved / Path(name).relative_to(finished)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+def test_a_finished_search_can_be_made_longer(finished: Path, command: Command) -> None:
+    moved = shutil.copytree(finished, command.folder / "moved elsewhere")
     (moved / "candidates.csv").unlink()
-    done = command("--resume", str(moved), "--trials", "7")
+    done = command("--resume", str(moved), "--trials", str(TRIALS + 2))
     assert done.returncode == 0, done.stderr
-    assert states(moved) == [TrialState.COMPLETE] * 7
+    assert states(moved) == [TrialState.COMPLETE] * (TRIALS + 2)
     before = pd.read_csv(finished / "candidates.csv").set_index("stage")
     after = pd.read_csv(moved / "candidates.csv").set_index("stage")
-    assert len(after) == 8
+    assert len(after) == TRIALS + 3
     kept = ["trial", "params", "val_accuracy", "executed_epochs"]
     pd.testing.assert_frame_equal(after.loc[before.index, kept], before[kept])
 
 
-def test_resuming_a_finished_search_only_derives_the_tables(
-    finished: Path, command: Command
-) -> None:
-    tables = {name: (finished / name).read_bytes() for name in ("pareto.csv", "candidates.csv")}
-    done = command("--resume", str(finished))
+def test_resuming_a_finished_search_only_derives_the_tables(finished: Path, here: Here) -> None:
+    folder = shutil.copytree(finished, Path("out"))
+    done = here("--resume", "out")
     assert done.returncode == 0, done.stderr
-    assert {name: (finished / name).read_bytes() for name in tables} == tables
+    for name in ("pareto.csv", "candidates.csv"):
+        assert (folder / name).read_bytes() == (finished / name).read_bytes()
 
 
-def test_an_interrupted_search_is_finished_with_exactly_n_trials(command: Command) -> None:
+@pytest.fixture
+def student(command: Command) -> StudentNet:
+    """A narrow network, as it is when it has been loaded from `student.bin`."""
+    wide = torch.nn.DataParallel(StudentNet(base=8, num_classes=10))
+    torch.save({"state_dict": wide.half().state_dict()}, command.folder / "student.bin")
+    net: StudentNet = wide.module.float()
+    return net
+
+
+def test_an_interrupted_search_is_finished_with_exactly_n_trials(
+    command: Command, student: StudentNet, here: Here
+) -> None:
+    """A search of schedules from a checkpoint, which it needs no more when it is resumed."""
     process = command.start(
-        *SMALL, "--trials", "4", "--max-rounds", "2", "--sampler", "tpe",
-        "--allocations", "uniform", "global", "--out", "out",
+        *SMALL, "--trials", "4", "--max-rounds", "2", "--sampler", "tpe", "--out", "out",
+        "--checkpoint", "student.bin", "--allocations", "uniform", "global",
     )  # fmt: skip
     wait_for_output(process, "front:")
-    os.killpg(process.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the whole group
-    output, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+    reached = in_group(process.pid)
+    heard = listeners(process.pid)
+    os.killpg(process.pid, signal.SIGTERM)  # as schedulers do; a terminal's Ctrl-C is the same
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors + output
     wait_until_gone(process.pid)
     assert "python search/run.py --resume out" in output
     assert errors == ""
 
+    assert len(reached) == 1, f"Ray's processes must not get the group's signals: {reached}"
+    assert any(heard.values())
+    assert all(address.endswith(LOOPBACK) for address in set().union(*heard.values()))
+    assert not [name for name, addresses in heard.items() if "dashboard.py" in name and addresses]
+
+    (command.folder / "student.bin").unlink()
     done = command("--resume", "out")
     assert done.returncode == 0, done.stderr
-    assert states(command.folder / "out") == [TrialState.COMPLETE] * 4
-    assert len(pd.read_csv(command.folder / "out" / "pareto.csv")) >= 1
+    folder = command.folder / "out"
+    assert states(folder) == [TrialState.COMPLETE] * 4
+    assert len(pd.read_csv(folder / "pareto.csv")) >= 1
+    root = pd.read_csv(folder / "candidates.csv").iloc[0]
+    assert json.loads(root["channels"])[0] == 8
+    kept = safetensors.torch.load_file(folder / "stages" / root["stage"] / "model.safetensors")
+    assert all(torch.equal(kept[name], value) for name, value in student.state_dict().items())
+
+    shutil.rmtree(folder / "stages")
+    description = (folder / "search.json").read_bytes()
+    refused = here("--resume", "out", "--trials", "9")
+    assert refused.returncode == 2
+    assert "student.bin is gone" in refused.stderr
+    assert (folder / "search.json").read_bytes() == description
 
 
 @pytest.fixture
@@ -175,17 +181,6 @@ def test_a_killed_search_is_finished_with_exactly_n_trials(command: Command, foo
     assert len(table) == 7
     assert sorted(table["trial"]) == [0, 0, 1, 2, 3, 4, 5]
     assert pd.read_csv(folder / "pareto.csv")["test_accuracy"].isna().all()
-
-
-def test_a_private_ray_is_reached_from_this_machine_alone(command: Command) -> None:
-    process = command.start(*SMALL, "--out", "out")
-    wait_for_output(process, "front:")
-    found = listeners(process.pid)
-    process.kill()
-    process.communicate()
-    assert any(found.values())
-    assert all(address.endswith(LOOPBACK) for address in set().union(*found.values()))
-    assert not [name for name, addresses in found.items() if "dashboard.py" in name and addresses]
 
 
 @pytest.fixture
@@ -229,17 +224,17 @@ def test_trials_are_distributed_over_a_clusters_gpus(
     ],
 )
 def test_refusals_are_short_and_change_nothing(
-    command: Command, arguments: list[str], message: str
+    here: Here, arguments: list[str], message: str
 ) -> None:
-    done = command(*arguments)
+    done = here(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) <= 2
     assert done.stdout == ""
-    assert list(command.folder.iterdir()) == []
+    assert list(Path.cwd().iterdir()) == []
 
 
-def test_refusals_leave_a_search_as_it_is(command: Command, finished: Path) -> None:
+def test_refusals_leave_a_search_as_it_is(here: Here, finished: Path) -> None:
     before = snapshot(finished)
     for arguments in (
         ["--out", str(finished)],
@@ -247,7 +242,7 @@ def test_refusals_leave_a_search_as_it_is(command: Command, finished: Path) -> N
         ["--resume", str(finished), "--data", "nowhere"],
         ["--resume", str(finished), "--gpus", "99"],
     ):
-        done = command(*arguments)
+        done = here(*arguments)
         assert done.returncode == 2, done.stderr
         assert len(done.stderr.splitlines()) <= 2
     assert snapshot(finished) == before
@@ -255,18 +250,37 @@ def test_refusals_leave_a_search_as_it_is(command: Command, finished: Path) -> N
 
 @pytest.mark.parametrize(("name", "before"), [("version", 0), ("weight_decay", 0.5)])
 def test_a_search_of_another_recipe_is_refused(
-    command: Command, finished: Path, name: str, before: float
+    here: Here, finished: Path, name: str, before: float
 ) -> None:
-    folder = shutil.copytree(finished, command.folder / "out")
+    folder = shutil.copytree(finished, Path("out"))
     description = json.loads((folder / "search.json").read_text())
     description["recipe"][name] = before
     (folder / "search.json").write_text(json.dumps(description))
     content = snapshot(folder)
-    done = command("--resume", "out", "--trials", "9")
+    done = here("--resume", "out", "--trials", "9")
     assert done.returncode == 2
     assert f"another recipe: its {name} was {before}, and is now " in done.stderr
     assert len(done.stderr.splitlines()) == 2
     assert snapshot(folder) == content
+
+
+def test_a_refusal_as_people_see_it(command: Command) -> None:
+    done = command("--data", "nowhere", "--out", "out")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "nowhere" in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert list(command.folder.iterdir()) == []
+
+
+def test_a_folder_that_another_driver_holds_is_refused(finished: Path, here: Here) -> None:
+    out = shutil.copytree(finished, Path("out"))
+    with ResultsFolder(out).locked(resume=True):
+        before = snapshot(out)
+        done = here("--resume", "out", "--trials", "9")
+        assert snapshot(out) == before
+    assert done.returncode == 2
+    assert "Another run is working" in done.stderr
 
 
 def test_help_shows_every_flag(command: Command) -> None:
@@ -276,54 +290,29 @@ def test_help_shows_every_flag(command: Command) -> None:
         assert flag in done.stdout
 
 
-def test_a_checkpoint_is_the_root(command: Command, finished: Path) -> None:
-    """Resumed, such a search needs the file no more."""
-    wide = torch.nn.DataParallel(StudentNet(base=8, num_classes=10))
-    torch.save({"state_dict": wide.half().state_dict()}, command.folder / "student.bin")
-    done = command(*SMALL, "--checkpoint", "student.bin", "--trials", "2", "--out", "out")
-    assert done.returncode == 0, done.stderr
-    folder = command.folder / "out"
-    root = pd.read_csv(folder / "candidates.csv").iloc[0]
-    assert json.loads(root["channels"])[0] == 8
-    kept = safetensors.torch.load_file(folder / "stages" / root["stage"] / "model.safetensors")
-    expected = wide.module.state_dict()
-    assert all(torch.equal(kept[name], expected[name].float()) for name in expected)
-
-    (command.folder / "student.bin").unlink()
-    done = command("--resume", "out", "--trials", "3")
-    assert done.returncode == 0, done.stderr
-    assert states(folder) == [TrialState.COMPLETE] * 3
-    shutil.rmtree(folder / "stages")
-    description = (folder / "search.json").read_bytes()
-    refused = command("--resume", "out", "--trials", "9")
-    assert refused.returncode == 2
-    assert (folder / "search.json").read_bytes() == description
-    assert "student.bin is gone" in refused.stderr
-
-
-def test_checkpoints_that_do_not_fit_are_refused(command: Command) -> None:
-    torch.save(StudentNet(num_classes=11).state_dict(), command.folder / "eleven.bin")
+def test_checkpoints_that_do_not_fit_are_refused(here: Here) -> None:
+    torch.save(StudentNet(num_classes=11).state_dict(), Path("eleven.bin"))
     torch.save(
         StudentNet(channels=[4, 4, 4, 1, 1, 1, 1, 4], num_classes=10).state_dict(),
-        command.folder / "narrow.bin",
+        Path("narrow.bin"),
     )
-    (command.folder / "text.bin").write_text("weights")
-    before = snapshot(command.folder)
+    (Path("text.bin")).write_text("weights")
+    before = snapshot(Path.cwd())
     for name, message in (
         ("eleven.bin", "11 classes"),
         ("narrow.bin", "no channel left"),
         ("text.bin", "text.bin"),
         ("absent.bin", "absent.bin"),
     ):
-        done = command("--checkpoint", name, "--image-size", "16")
+        done = here("--checkpoint", name, "--image-size", "16")
         assert done.returncode == 2, name
         assert message in done.stderr
         assert len(done.stderr.splitlines()) <= 2
-    assert snapshot(command.folder) == before
+    assert snapshot(Path.cwd()) == before
 
 
-@pytest.mark.parametrize("sampler", ["nsga2", "gp"])
-def test_budgets_end_a_search(command: Command, sampler: str) -> None:
+@pytest.mark.parametrize("sampler", ["nsga2", pytest.param("gp", marks=pytest.mark.slow)])
+def test_budgets_end_a_search(command: Command, here: Here, sampler: str) -> None:
     done = command(
         *SMALL, "--sampler", sampler, "--max-rounds", "2", "--max-epochs", "6", "--out", "out"
     )
@@ -333,6 +322,6 @@ def test_budgets_end_a_search(command: Command, sampler: str) -> None:
     assert set(states(folder)) <= {TrialState.COMPLETE, TrialState.PRUNED}
     assert 4 <= pd.read_csv(folder / "candidates.csv")["executed_epochs"].max() <= 6
 
-    done = command("--resume", "out", "--max-hours", "0.0001")
+    done = here("--resume", "out", "--max-hours", "0.0001")
     assert done.returncode == 0, done.stderr
     assert "--max-hours" in done.stdout

@@ -109,6 +109,7 @@ def test_samplers_of_whole_schedules_get_fewer_trials() -> None:
     assert [asked.config(name, 4).trials for name in ("stage-tree", "tpe")] == [24, 8]
 
 
+@pytest.mark.slow
 def test_workers_are_kept_and_the_dead_replaced(tmp_path: Path) -> None:
     """Rounds end together and are far shorter than a worker's start.
 
