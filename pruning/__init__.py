@@ -15,7 +15,7 @@ from pruning.groups import Architecture, ChannelGroup, transplant
 from pruning.importance import SCORES, Importance, keep_channels, slim
 from pruning.memory import keep_freed_memory
 from pruning.recipe import RECIPE_VERSION, Recipe, RecipeName
-from pruning.rounds import Allocation, Round, Schedule, width_mult
+from pruning.rounds import Allocation, Round, Schedule, Start, width_mult
 from pruning.runner import RoundRunner
 from pruning.stages import Draft, Origin, Stage
 from pruning.store import StageStore, damage, stage_ids
@@ -54,6 +54,7 @@ __all__ = [
     "Stage",
     "StageFormatError",
     "StageStore",
+    "Start",
     "StoreError",
     "StudentArchitecture",
     "TransplantError",

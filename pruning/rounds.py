@@ -14,6 +14,13 @@ Allocation: TypeAlias = Literal["uniform", "global"]
 Slimming paper (arXiv:1708.06519, section 3), but some of each block; see `pruning.allocation`."""
 
 
+Start: TypeAlias = Literal["inherit", "fresh"]
+"""What a round trains. `inherit`: the kept channels with their weights, as in the notebook.
+`fresh`: a network of the same shape with new weights, as whoever trains it from scratch."""
+
+_USUAL = {"allocation": "uniform", "start": "inherit"}  # before there was a choice
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Round:
     """Prune to a share of the present width, then fine-tune.
@@ -24,6 +31,7 @@ class Round:
         lr: Learning rate of the fine-tuning, above 0.
         replicate: 0, or another number for another random draw of the same round.
         allocation: How the channels that are kept are divided among the blocks.
+        start: Whether the kept channels' weights are inherited.
 
     Raises:
         InvalidRoundError: A value is outside its range, or the round would change nothing.
@@ -36,6 +44,7 @@ class Round:
     lr: float
     replicate: int = 0
     allocation: Allocation = "uniform"
+    start: Start = "inherit"
 
     def __post_init__(self) -> None:
         for name, rule, holds in (
@@ -44,19 +53,22 @@ class Round:
             ("lr", "a finite number above 0", 0 < self.lr < math.inf),
             ("replicate", "a whole number of at least 0", _is_count(self.replicate)),
             ("allocation", "uniform or global", self.allocation in get_args(Allocation)),
+            ("start", "inherit or fresh", self.start in get_args(Start)),
         ):
             if not holds:
                 raise InvalidRoundError(f"{name} must be {rule}, got {getattr(self, name)!r}")
         if self.rate == 1 and self.epochs == 0:
             raise InvalidRoundError("a round of rate 1 and 0 epochs changes nothing")
+        if self.start == "fresh" and self.epochs == 0:
+            raise InvalidRoundError("a round that starts fresh must have epochs")
         object.__setattr__(self, "rate", float(self.rate))
         object.__setattr__(self, "lr", float(self.lr))
 
     def to_json(self) -> dict[str, Any]:
         """The round as JSON values; `Round(**record)` reads it back.
 
-        Stages' ids are made of this, and there were uniform rounds before there was a choice: the
-        allocation is left out of them.
+        Stages' ids are made of this, and there were rounds before there was a choice of
+        allocation and start: the usual ones are left out.
         """
         record: dict[str, Any] = {
             "rate": self.rate,
@@ -64,7 +76,8 @@ class Round:
             "lr": self.lr,
             "replicate": self.replicate,
         }
-        return record if self.allocation == "uniform" else record | {"allocation": self.allocation}
+        chosen = {name: getattr(self, name) for name in _USUAL}
+        return record | {name: value for name, value in chosen.items() if value != _USUAL[name]}
 
 
 Schedule: TypeAlias = tuple[Round, ...]

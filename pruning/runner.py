@@ -49,10 +49,7 @@ class RoundRunner:
         start = time.perf_counter()
         stage_id = self.origin.stage_id(None, None)
         recipe = self.origin.recipe
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stage_seed(stage_id))
-            net = self.architecture.build(self.architecture.channels)
-        net = self._placed(net)
+        net = self._placed(self._fresh(self.architecture.channels, stage_id))
         if self.checkpoint is not None:
             net.load_state_dict(self.checkpoint)
         else:
@@ -66,7 +63,7 @@ class RoundRunner:
         round_: Round,
         on_epoch: OnEpoch | None = None,
     ) -> tuple[Draft, bytes]:
-        """Prune a stage and fine-tune what is left.
+        """Prune a stage and fine-tune what is left, or a fresh network of its shape.
 
         Args:
             parent: The stage to start from.
@@ -87,7 +84,10 @@ class RoundRunner:
         wide.load_state_dict(safetensors.torch.load(weights))
         recipe = self.origin.recipe
         channels = allocate(wide, self.architecture, parent.channels, schedule, recipe.importance)
-        net = self._placed(slim(wide, self.architecture, channels, recipe.importance))
+        if round_.start == "fresh":
+            net = self._placed(self._fresh(channels, stage_id))
+        else:
+            net = self._placed(slim(wide, self.architecture, channels, recipe.importance))
         self._train(net, stage_id, round_.epochs, round_.lr, on_epoch, decay=recipe.decay)
         return self._stage(net, channels, stage_id, parent.id, schedule, start)
 
@@ -96,6 +96,12 @@ class RoundRunner:
         net = self.architecture.build(stage.channels)
         net.load_state_dict(safetensors.torch.load(weights))
         return self._evaluate(self._placed(net), self.data.test).accuracy
+
+    def _fresh(self, channels: tuple[int, ...], stage_id: str) -> nn.Module:
+        """A network whose first weights are drawn from a stage's id."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stage_seed(stage_id))
+            return self.architecture.build(channels)
 
     def _train(
         self,

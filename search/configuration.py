@@ -28,7 +28,8 @@ _CHANGEABLE = frozenset(
         "address",
     )
 )
-_BEFORE = {"allocations": ("uniform",), "stop_when_flat": False}  # these were choices
+# Before these were choices.
+_BEFORE = {"allocations": ("uniform",), "starts": ("inherit",), "stop_when_flat": False}
 _EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS
 _NAMED_SETS = ("digits", "fashion-mnist")
 
@@ -176,6 +177,14 @@ class SearchConfig:
             "same share; global, the most important channels of all blocks together.",
         ),
     ] = ("uniform",)
+    starts: Annotated[
+        tuple[Literal["inherit", "fresh"], ...],
+        _flag(
+            "{inherit,fresh} ...",
+            "Choices of what a round trains: inherit, the kept channels with their weights, which "
+            "must be one of them; fresh, a network of the same shape with new weights.",
+        ),
+    ] = ("inherit",)
     max_rounds: Annotated[int, _flag("R", "Rounds that a schedule may have.")] = 8
     sampler: Annotated[
         SamplerName,
@@ -235,6 +244,7 @@ class SearchConfig:
             ("epochs", self.epochs, "numbers of at least 0", all(one >= 0 for one in self.epochs)),
             ("lrs", self.lrs, "numbers above 0", all(0 < lr < math.inf for lr in self.lrs)),
             ("allocations", self.allocations, "names", True),
+            ("starts", self.starts, "names, inherit among them,", "inherit" in self.starts),
         ]
         for flag, values, rule, holds in choices:
             shown = " ".join(map(str, values)) or "nothing"
@@ -268,6 +278,7 @@ class SearchConfig:
             lrs=self.lrs,
             max_rounds=self.max_rounds,
             allocations=self.allocations,
+            starts=self.starts,
         )
 
     def resolved(self, *, image_size: int) -> Self:

@@ -82,8 +82,8 @@ def describe_stage(stage: Stage) -> str:
 
 
 def _shown(round_: Round) -> str:
-    numbers = f"{round_.rate:g}/{round_.epochs}/{round_.lr:g}"
-    return numbers if round_.allocation == "uniform" else f"{numbers}/{round_.allocation}"
+    unusual = {round_.allocation, round_.start} - {"uniform", "inherit"}
+    return "/".join([f"{round_.rate:g}/{round_.epochs}/{round_.lr:g}", *sorted(unusual)])
 
 
 def _doing(activities: dict[int, Activity]) -> Iterable[str]:

@@ -185,6 +185,7 @@ class Ledger:
                     epochs=row.params[f"epochs_{position}"],
                     lr=row.params[f"lr_{position}"],
                     allocation=row.params.get(f"allocation_{position}", "uniform"),
+                    start=row.params.get(f"start_{position}", "inherit"),
                 )
                 for position in range(1, row.params["rounds"] + 1)
             )

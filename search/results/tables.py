@@ -25,6 +25,8 @@ COLUMNS = (
     "lrs",
     "seconds",
     "executed_epochs",
+    "allocations",
+    "starts",
 )
 
 
@@ -63,6 +65,8 @@ def _table(stages: Sequence[Stage]) -> pd.DataFrame:
             "lrs": json.dumps([round_.lr for round_ in stage.schedule]),
             "seconds": stage.seconds,
             "executed_epochs": stage.executed_epochs,
+            "allocations": json.dumps([round_.allocation for round_ in stage.schedule]),
+            "starts": json.dumps([round_.start for round_ in stage.schedule]),
         }
         for stage in stages
     ]

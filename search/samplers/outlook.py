@@ -167,11 +167,14 @@ class Outlook:
         )
         return cls(grid, children.gain(grid.front, grid.x), costs, next_, most_rounds)
 
-    def most_promising(self, children: Children, gain: Array, left: Places) -> tuple[int, int]:
+    def most_promising(
+        self, children: Children, costs: Array, gain: Array, left: Places
+    ) -> tuple[int, int]:
         """The round of the greatest gain an epoch, with whatever is best to follow.
 
         Args:
-            children: Of m networks.
+            children: Of m networks, by rounds of which plans need not know.
+            costs: Of these rounds, in epochs (R,).
             gain: What they are expected to add themselves (m, R); minus infinity where a round
                 is out of question.
             left: Rounds that may follow these (m,).
@@ -181,7 +184,7 @@ class Outlook:
         """
         chance = np.flatnonzero(np.isfinite(gain))
         places, rounds = np.unravel_index(chance, gain.shape)
-        gain, costs = gain.ravel()[chance], self.costs[rounds]
+        gain, costs = gain.ravel()[chance], costs[rounds]
         after = self.grid.expectation(
             *(of.ravel()[chance] for of in (children.x, children.mean, children.deviation))
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from pruning import Allocation, Round, Schedule
+from pruning import Allocation, Round, Schedule, Start
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +18,7 @@ class SearchSpace:
         lrs: Choices of each round's learning rate.
         max_rounds: Rounds a schedule may have.
         allocations: Choices of each round's allocation.
+        starts: Choices of each round's start.
     """
 
     rates: tuple[float, ...]
@@ -25,22 +26,22 @@ class SearchSpace:
     lrs: tuple[float, ...]
     max_rounds: int
     allocations: tuple[Allocation, ...] = ("uniform",)
+    starts: tuple[Start, ...] = ("inherit",)
 
     def rounds(self) -> tuple[Round, ...]:
         """Every distinct round; what plays no part in one is the first of its choices."""
-        values = product(self.rates, self.epochs, self.lrs, self.allocations)
+        values = product(*self._choices().values())
         return tuple(dict.fromkeys(self._round(*chosen) for chosen in values))
 
     def choices(self) -> dict[str, tuple[Any, ...]]:
         """Choices of each parameter of a round, by the name of the round's attribute.
 
-        Where all rounds are uniform there is no parameter for it, as there was none in the
-        searches of earlier versions.
+        Where all rounds are uniform, or all inherit, there is no parameter for it, as there was
+        none in the searches of earlier versions.
         """
-        numbers = {"rate": self.rates, "epochs": self.epochs, "lr": self.lrs}
-        if self.allocations == ("uniform",):
-            return numbers
-        return numbers | {"allocation": self.allocations}
+        usual = {"allocation": ("uniform",), "start": ("inherit",)}
+        every = self._choices().items()
+        return {name: choices for name, choices in every if choices != usual.get(name)}
 
     def sizes(self) -> dict[str, range]:
         """Name and valid indices of every parameter that describes a schedule.
@@ -70,18 +71,30 @@ class SearchSpace:
         """The schedule of some parameters; those of positions beyond its end are not read."""
         return tuple(
             self._round(
-                self.rates[indices[f"rate_{position}"]],
-                self.epochs[indices[f"epochs_{position}"]],
-                self.lrs[indices[f"lr_{position}"]],
-                self.allocations[indices.get(f"allocation_{position}", 0)],
+                *(
+                    choices[indices.get(f"{name}_{position}", 0)]
+                    for name, choices in self._choices().items()
+                )
             )
             for position in range(1, indices["rounds"] + 1)
         )
 
-    def _round(self, rate: float, epochs: int, lr: float, allocation: Allocation) -> Round:
+    def _choices(self) -> dict[str, tuple[Any, ...]]:
+        return {
+            "rate": self.rates,
+            "epochs": self.epochs,
+            "lr": self.lrs,
+            "allocation": self.allocations,
+            "start": self.starts,
+        }
+
+    def _round(
+        self, rate: float, epochs: int, lr: float, allocation: Allocation, start: Start
+    ) -> Round:
         return Round(
             rate=rate,
             epochs=epochs,
             lr=lr if epochs else self.lrs[0],
             allocation=allocation if rate < 1 else self.allocations[0],
+            start=start if epochs else "inherit",
         )

@@ -1,6 +1,7 @@
 """The stage-tree sampler: add to a known network the round that promises the most an epoch."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ _LEAST_COST = 0.5  # of a round, in epochs: one without epochs is evaluated too
 _TIE = 1e-6  # rounds whose promises differ by less than this share promise the same
 _HALVINGS = 2.0  # of the width: its length scale in the model
 _ACCURACY = 0.15  # length scale of a network's scaled accuracy
+_FRESH = 2.0  # length scales between a round that inherits and one that starts fresh
 
 
 class StageTreeSampler(BaseSampler):
@@ -43,6 +45,9 @@ class StageTreeSampler(BaseSampler):
     a `RoundModel` has learnt from the rounds that were run. Plans (`Outlook`) take the model's
     word for what it has not seen: they count the noise of a round, not what is unknown of it.
     Rounds in flight count with the accuracy that is expected of them.
+
+    Rounds that start fresh are added to the root alone: their network is that of its shape,
+    whatever was trained before, and a shorter schedule leads there as well.
 
     Before there is anything to learn from, no round is expected to change the accuracy. That
     makes the harshest and shortest ones the most promising, so a search begins with a chain of
@@ -63,6 +68,9 @@ class StageTreeSampler(BaseSampler):
         self._described = _describe(self._rounds)
         self._epochs = np.array([round_.epochs for round_ in self._rounds])
         self._costs = np.maximum(self._epochs, _LEAST_COST)
+        self._rates = np.array([space.rates.index(round_.rate) for round_ in self._rounds])
+        self._inherits = np.array([round_.start == "inherit" for round_ in self._rounds])
+        self._alike = _but_for_lr(self._rounds)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -108,39 +116,50 @@ class StageTreeSampler(BaseSampler):
         nearest = order[left[order] > 0]
         for first in range(0, len(nearest), _PARENTS):
             some = nearest[first : first + _PARENTS]
-            fresh = affordable & [self._fresh(schedules[i]) for i in some]
-            if fresh.any():
+            open_ = affordable & [self._open(schedules[i]) for i in some]
+            if open_.any():
                 expected = model.predict(_networks(widths[some], y[some]), self._described)
-                children = self._children(widths[some], x[some], y[some], *expected)
-                gain = children.gain(front) * self._random.uniform(1 - _TIE, 1, fresh.shape)
+                children = self._children(widths[some], x[some], y[some], self._rates, *expected)
+                gain = children.gain(front) * self._random.uniform(1 - _TIE, 1, open_.shape)
                 parent, round_ = self._outlook(model, front).most_promising(
-                    children, np.where(fresh, gain, -np.inf), left[some] - 1
+                    children, self._costs, np.where(open_, gain, -np.inf), left[some] - 1
                 )
                 return (*schedules[some[parent]], self._rounds[round_])
         raise ExhaustedError("every schedule was tried")
 
-    def _fresh(self, parent: Schedule) -> NDArray[np.bool_]:
-        """Which of the rounds were not asked for after a schedule."""
-        fresh = np.ones(len(self._rounds), dtype=np.bool_)
-        fresh[[self._place[round_] for round_ in self._tree.asked(parent)]] = False
-        return fresh
+    def _open(self, parent: Schedule) -> NDArray[np.bool_]:
+        """Which of the rounds may be asked for after a schedule, and were not."""
+        open_ = self._inherits.copy() if parent else np.ones(len(self._rounds), dtype=np.bool_)
+        open_[[self._place[round_] for round_ in self._tree.asked(parent)]] = False
+        return open_
 
     def _outlook(self, model: RoundModel, front: Front) -> Outlook:
-        """What may be planned from any network, as far as the model tells."""
+        """What may be planned from any network, as far as the model tells.
+
+        Of rounds that differ in the learning rate alone a plan takes the best.
+        """
+        first = [places[0] for places in self._alike]
         columns = {self._tree.x_at(width): width for width in _WIDTHS}
         grid = Grid(front, np.array(list(columns)))
         widths = np.repeat(list(columns.values()), len(grid.x) // len(columns))
-        change = model.mean(_networks(widths, grid.y), self._described)
+        every = model.mean(_networks(widths, grid.y), self._described)
+        change = np.column_stack([every[:, places].max(axis=1) for places in self._alike])
         deviation = np.full(change.shape, model.noise_deviation)
-        children = self._children(widths, grid.x, grid.y, change, deviation)
-        return Outlook.of(grid, children, self._costs, self._space.max_rounds - 1)
+        children = self._children(widths, grid.x, grid.y, self._rates[first], change, deviation)
+        return Outlook.of(grid, children, self._costs[first], self._space.max_rounds - 1)
 
     def _children(
-        self, widths: Array, x: Array, y: Array, change: Array, deviation: Array
+        self,
+        widths: Array,
+        x: Array,
+        y: Array,
+        rates: NDArray[np.intp],
+        change: Array,
+        deviation: Array,
     ) -> Children:
-        """What the rounds are expected to make of some networks."""
+        """What rounds of some rates are expected to make of some networks."""
         different, places = np.unique(widths, return_inverse=True)
-        narrowings = np.array([self._narrowing(width) for width in different])
+        narrowings = np.array([self._narrowing(width) for width in different])[:, rates]
         return Children(x[:, None] + narrowings[places], y[:, None] + change, deviation)
 
     def _learnt(self, widths: Array, y: Array, behind: Array) -> RoundModel:
@@ -174,15 +193,14 @@ class StageTreeSampler(BaseSampler):
                 place = self._place[schedule[-1]]
                 width, before = tree.widths[[parent]], tree.y[[parent]]
                 change = model.mean(_networks(width, before), self._described[[place]])
-                x = np.append(x, tree.x[parent] + self._narrowing(width[0])[place])
+                x = np.append(x, tree.x[parent] + self._narrowing(width[0])[self._rates[place]])
                 y = np.append(y, before + change)
         return x, y
 
     def _narrowing(self, width: float) -> Array:
-        """How each of the rounds changes the scaled log-parameters of a network of a width."""
+        """How each of the rates changes the scaled log-parameters of a network of a width."""
         now = self._tree.x_at(width)
-        by = {rate: self._tree.x_at(width * rate) - now for rate in self._space.rates}
-        return np.array([by[round_.rate] for round_ in self._rounds])
+        return np.array([self._tree.x_at(width * rate) - now for rate in self._space.rates])
 
 
 def _networks(widths: Array, y: Array) -> Array:
@@ -191,13 +209,30 @@ def _networks(widths: Array, y: Array) -> Array:
 
 
 def _describe(rounds: Sequence[Round]) -> Array:
-    """Allocation, and logarithms of rate, epochs and learning rate, over the choices' range."""
+    """Start, allocation, and logarithms of rate, epochs and learning rate.
+
+    Each is over the choices' range, but the start, which counts for more.
+    """
     numbers = np.array(
         [
-            (r.allocation == "global", *np.log((r.rate, r.epochs + _LEAST_COST, r.lr)))
+            (
+                r.start == "fresh",
+                r.allocation == "global",
+                *np.log((r.rate, r.epochs + _LEAST_COST, r.lr)),
+            )
             for r in rounds
         ]
     )
     span = np.ptp(numbers, axis=0)
     described: Array = (numbers - numbers.min(axis=0)) / np.where(span > 0, span, 1)
+    described[:, 0] *= _FRESH
     return described
+
+
+def _but_for_lr(rounds: Sequence[Round]) -> list[list[int]]:
+    """Places of the rounds that inherit, those together that differ in the learning rate alone."""
+    alike: dict[Round, list[int]] = {}
+    for place, round_ in enumerate(rounds):
+        if round_.start == "inherit":
+            alike.setdefault(replace(round_, lr=1.0), []).append(place)
+    return list(alike.values())

@@ -4,7 +4,7 @@ from typing import Any, get_args
 import pytest
 
 from models import student_channels
-from pruning import Allocation, InvalidRoundError, Round, StudentArchitecture, width_mult
+from pruning import Allocation, InvalidRoundError, Round, Start, StudentArchitecture, width_mult
 
 NOTEBOOK_ROUND = Round(rate=0.95, epochs=5, lr=1e-3)
 
@@ -27,6 +27,8 @@ NOTEBOOK_ROUND = Round(rate=0.95, epochs=5, lr=1e-3)
         {"allocation": "local"},
         {"allocation": None},
         {"allocation": ["uniform"]},
+        {"start": "again"},
+        {"start": "fresh", "epochs": 0},
     ],
 )
 def test_numbers_outside_their_range_are_refused(numbers: dict[str, Any]) -> None:
@@ -44,17 +46,17 @@ def test_whole_numbers_make_the_same_round_as_floats() -> None:
 
 
 @pytest.mark.parametrize("allocation", get_args(Allocation))
-def test_json_round_trip(allocation: Allocation) -> None:
-    round_ = replace(NOTEBOOK_ROUND, allocation=allocation)
+@pytest.mark.parametrize("start", get_args(Start))
+def test_json_round_trip(allocation: Allocation, start: Start) -> None:
+    round_ = replace(NOTEBOOK_ROUND, allocation=allocation, start=start)
     assert Round(**round_.to_json()) == round_
 
 
-def test_a_uniform_round_is_written_as_before_there_was_a_choice() -> None:
+def test_a_usual_round_is_written_as_before_there_was_a_choice() -> None:
     expected = {"rate": 0.95, "epochs": 5, "lr": 0.001, "replicate": 0}
     assert NOTEBOOK_ROUND.to_json() == expected
-    assert replace(NOTEBOOK_ROUND, allocation="global").to_json() == expected | {
-        "allocation": "global"
-    }
+    for unusual in ({"allocation": "global"}, {"start": "fresh"}):
+        assert replace(NOTEBOOK_ROUND, **unusual).to_json() == expected | unusual
 
 
 def test_channels_follow_the_product_of_rates_not_the_floor_of_a_floor() -> None:

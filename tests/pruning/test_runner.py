@@ -14,7 +14,16 @@ import safetensors.torch
 import torch
 
 from models import StudentNet
-from pruning import NonFiniteError, Round, RoundRunner, StageStore, StoreError, allocate
+from pruning import (
+    NonFiniteError,
+    Round,
+    RoundRunner,
+    StageStore,
+    StoreError,
+    allocate,
+    fine_tune,
+    recalibrate,
+)
 
 FIRST = Round(rate=0.5, epochs=1, lr=3e-3)
 SECOND = Round(rate=0.7, epochs=1, lr=1e-3)
@@ -118,6 +127,38 @@ def test_another_process_makes_the_same_bytes(
     )
     here = run(runner, StageStore(tmp_path / "here"), [FIRST])
     assert done.stdout.strip() == hashlib.sha256(here).hexdigest()
+
+
+def test_a_fresh_round_has_nothing_of_its_parent_but_the_shape(
+    runner: RoundRunner, tmp_path: Path
+) -> None:
+    """Its network is the one that whoever trains that shape from scratch would get."""
+    store = StageStore(tmp_path / "stages")
+    fresh = replace(FIRST, start="fresh")
+    weights = safetensors.torch.load(run(runner, store, [fresh]))
+    _, child = store
+    assert child.channels == runner.architecture.channels_at(FIRST.rate)
+
+    torch.manual_seed(int(child.id, 16) >> 1)
+    net = runner.architecture.build(child.channels)
+    net = net.to(memory_format=torch.channels_last)
+    recipe = runner.origin.recipe
+    generator = torch.Generator().manual_seed(int(child.id, 16) >> 1)
+    fine_tune(
+        net,
+        runner.data,
+        epochs=FIRST.epochs,
+        lr=FIRST.lr,
+        batch_size=recipe.batch_size,
+        weight_decay=recipe.weight_decay,
+        generator=generator,
+        decay=True,
+    )
+    recalibrate(net, runner.data, generator=generator)
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, weights[name]), name
+    inherited = safetensors.torch.load(run(runner, store, [FIRST]))
+    assert not torch.equal(inherited["fc.0.weight"], weights["fc.0.weight"])
 
 
 def test_replicates_and_seeds_are_other_draws(runner: RoundRunner, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from search.errors import RefusedError
         ({"epochs": (-1,)}, "--epochs"),
         ({"allocations": ()}, "--allocations"),
         ({"allocations": ("global", "global")}, "--allocations"),
+        ({"starts": ("fresh",)}, "--starts"),
         ({"lrs": (0.0,)}, "--lrs"),
         ({"lrs": (float("inf"),)}, "--lrs"),
         ({"rates": (0.5, 1.0), "epochs": (0, 1)}, "--epochs"),
@@ -67,7 +68,7 @@ def test_a_damaged_record_is_refused(change: dict[str, Any]) -> None:
         SearchConfig.from_json(SearchConfig().to_json() | change)
 
 
-@pytest.mark.parametrize("flag", ["allocations", "stop_when_flat"])
+@pytest.mark.parametrize("flag", ["allocations", "starts", "stop_when_flat"])
 def test_searches_from_before_a_flag_have_its_default(flag: str) -> None:
     record = SearchConfig(trials=3).to_json()
     del record[flag]

@@ -5,7 +5,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from pruning import Allocation, Round, StageStore
+from pruning import Round, StageStore
 from search.campaign.ledger import REASON, ROUNDS_REACHED, Ledger, open_ledger
 from search.errors import LedgerError
 from tests.search.landscape import SPACE, grow, rounds
@@ -74,16 +74,21 @@ def test_any_optuna_tool_reads_it(path: Path) -> None:
     assert study.metric_names == ["val_accuracy", "params"]
 
 
-@pytest.mark.parametrize("allocations", [("uniform", "global"), ("global",)])
-def test_allocations_are_kept_where_there_is_another_than_uniform(
-    path: Path, allocations: tuple[Allocation, ...]
-) -> None:
-    space = replace(SPACE, allocations=allocations)
-    schedule = tuple(replace(round_, allocation=allocations[-1]) for round_ in SCHEDULE)
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("allocation", ("uniform", "global")),
+        ("allocation", ("global",)),
+        ("start", ("inherit", "fresh")),
+    ],
+)
+def test_what_is_not_usual_is_kept(path: Path, name: str, choices: tuple[str, ...]) -> None:
+    space = replace(SPACE, **{f"{name}s": choices})
+    schedule = tuple(replace(round_, **{name: choices[-1]}) for round_ in SCHEDULE)
     Ledger(path, space).add(schedule)
     assert [trial.schedule for trial in Ledger(path, space)] == [schedule]
     (row,) = optuna.load_study(study_name=None, storage=f"sqlite:///{path}").trials
-    assert row.params["allocation_1"] == row.params["allocation_2"] == "global"
+    assert row.params[f"{name}_1"] == row.params[f"{name}_2"] == choices[-1]
 
 
 def test_telling_twice_changes_nothing(path: Path) -> None:

@@ -32,6 +32,8 @@ def test_candidates_hold_every_stage_in_order(searched: StageStore) -> None:
         assert json.loads(row["rates"]) == [round_.rate for round_ in stage.schedule]
         assert json.loads(row["epochs"]) == [round_.epochs for round_ in stage.schedule]
         assert json.loads(row["lrs"]) == [round_.lr for round_ in stage.schedule]
+        assert json.loads(row["allocations"]) == [r.allocation for r in stage.schedule]
+        assert json.loads(row["starts"]) == [round_.start for round_ in stage.schedule]
         assert row["round"] == len(stage.schedule)
         for column in ("width_mult", "params", "macs", "size_bytes", "val_loss", "val_accuracy"):
             assert row[column] == getattr(stage, column)

@@ -78,7 +78,7 @@ def test_the_most_promising_round_begins_the_plan_of_the_greatest_gain_an_epoch(
             for network, place in enumerate(places)
             for round_ in range(len(COSTS))
         }
-        found = WORLD.most_promising(children, gain, left)
+        found = WORLD.most_promising(children, COSTS, gain, left)
         assert np.isfinite(gain[found])
         assert ratios[found] == pytest.approx(max(ratios.values()))
 

@@ -11,7 +11,12 @@ from tests.search.landscape import SPACE, rounds
 DIVIDED = replace(SPACE, rates=(0.5, 1.0), allocations=("global", "uniform"))
 
 
-@pytest.mark.parametrize("space", [SPACE, DIVIDED, replace(SPACE, allocations=("global",))])
+STARTED = replace(SPACE, epochs=(0, 2), starts=("fresh", "inherit"))
+
+
+@pytest.mark.parametrize(
+    "space", [SPACE, DIVIDED, STARTED, replace(SPACE, allocations=("global",))]
+)
 @given(data=st.data())
 def test_decode_reverses_encode(space: SearchSpace, data: st.DataObject) -> None:
     rounds = st.lists(st.sampled_from(space.rounds()), min_size=1, max_size=4)
@@ -45,6 +50,16 @@ def test_rounds_of_both_allocations_are_listed_but_where_nothing_is_pruned() -> 
     ]
     indices = {"rounds": 1, "rate_1": 1, "epochs_1": 0, "lr_1": 0, "allocation_1": 1}
     assert space.decode(indices) == space.rounds()[2:]
+
+
+def test_rounds_start_fresh_where_they_have_epochs() -> None:
+    space = replace(STARTED, rates=(0.5,), lrs=(1e-3,))
+    assert [(round_.epochs, round_.start) for round_ in space.rounds()] == [
+        (0, "inherit"),
+        (2, "fresh"),
+        (2, "inherit"),
+    ]
+    assert list(space.choices()) == ["rate", "epochs", "lr", "start"]
 
 
 def test_without_epochs_one_learning_rate_is_enough() -> None:

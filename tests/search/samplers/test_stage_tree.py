@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -79,6 +80,20 @@ def test_two_workers_do_not_ask_for_near_copies() -> None:
     study, new_sampler = study_of(*LEARNT), maker()
     first, second = (study.propose(new_sampler(draw))[1] for draw in range(2))
     assert first[:-1] != second[:-1] or first[-1].rate != second[-1].rate
+
+
+def test_only_the_root_has_children_that_start_fresh() -> None:
+    space = replace(SPACE, starts=("inherit", "fresh"))
+    study, new_sampler = study_of(stage_of((), 0.9), space=space), maker(space=space)
+    fresh = 0
+    for draw in range(60):
+        row, schedule = study.propose(new_sampler(draw))
+        assert all(round_.start == "inherit" for round_ in schedule[1:])
+        fresh += schedule[0].start == "fresh" and len(schedule) == 1
+        lost = 0.3 if schedule[0].start == "inherit" else 0
+        study.observe(stage_of(schedule, stage_of(schedule).val_accuracy - lost))
+        study.settle(row)
+    assert fresh > 3  # it pays, and that is found out
 
 
 def test_it_tries_everything_before_it_gives_up() -> None:
