@@ -1,0 +1,1 @@
+"""What would a user get for the same epochs without us?"""
