@@ -30,6 +30,12 @@ _CHANGEABLE = frozenset(
 )
 # Before these were choices.
 _BEFORE = {"allocations": ("uniform",), "starts": ("inherit",), "stop_when_flat": False}
+DEFAULT_EPOCHS = 300
+"""Of a search that is given neither `--max-epochs` nor `--trials`."""
+
+MANY_TRIALS = 10**9
+"""As good as no limit."""
+
 _EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS
 _NAMED_SETS = ("digits", "fashion-mnist")
 
@@ -123,13 +129,17 @@ class SearchConfig:
     workers: Annotated[
         int | None, _flag("N", "How many trials run at once on the CPU.", default="one a core")
     ] = None
-    trials: Annotated[int, _flag("N", "Schedules to try, over all runs of the search.")] = 150
+    trials: Annotated[
+        int | None,
+        _flag("N", "Schedules to try, over all runs of the search.", default="no limit"),
+    ] = None
     max_epochs: Annotated[
         int | None,
         _flag(
             "N",
-            "Fine-tuning epochs to execute over all runs; no round that would pass it is started.",
-            default="no limit",
+            "Fine-tuning epochs to execute over all runs, by which stage-tree decides how long "
+            "rounds may be; no round that would pass it is started.",
+            default=f"{DEFAULT_EPOCHS}, or no limit with --trials",
         ),
     ] = None
     max_hours: Annotated[
@@ -156,18 +166,18 @@ class SearchConfig:
         _flag(
             "RATE ...", "Choices of a round's rate: the share of the present width that is kept."
         ),
-    ] = (0.5, 0.7, 0.85, 0.95)
+    ] = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)
     epochs: Annotated[
         tuple[int, ...], _flag("N ...", "Choices of a round's fine-tuning epochs.")
     ] = (
-        1,
         2,
-        4,
+        8,
+        30,
     )
     lrs: Annotated[tuple[float, ...], _flag("LR ...", "Choices of a round's learning rate.")] = (
-        3e-4,
         1e-3,
-        3e-3,
+        4e-3,
+        1e-2,
     )
     allocations: Annotated[
         tuple[Literal["uniform", "global"], ...],
@@ -189,9 +199,9 @@ class SearchConfig:
     sampler: Annotated[
         SamplerName,
         arg(
-            help="What proposes schedules: stage-tree adds to a known network the round that "
-            "promises the most an epoch, with what may follow it; the others are Optuna's (nsga2 "
-            "in steady state) and propose whole schedules."
+            help="What proposes schedules: stage-tree adds to a known network the round that is "
+            "worth the most for its epochs, with what may follow it; the others are Optuna's "
+            "(nsga2 in steady state) and propose whole schedules."
         ),
     ] = "stage-tree"
     out: Annotated[
@@ -230,7 +240,7 @@ class SearchConfig:
             ("gpus", self.gpus, 0, 10**5),
             ("trials-per-gpu", self.trials_per_gpu, 1, 100),
             ("workers", self.workers, 1, 10**5),
-            ("trials", self.trials, 1, 10**9),
+            ("trials", self.trials, 1, MANY_TRIALS),
             ("max-epochs", self.max_epochs, 1, 10**12),
             ("max-rounds", self.max_rounds, 1, 64),
             ("seed", self.seed, 0, 2**63 - 1),
@@ -262,6 +272,18 @@ class SearchConfig:
             )
         )
         return rules
+
+    @property
+    def trial_budget(self) -> int:
+        """Schedules that the search may try."""
+        return MANY_TRIALS if self.trials is None else self.trials
+
+    @property
+    def epoch_budget(self) -> int | None:
+        """Fine-tuning epochs that the search may execute; None is no limit."""
+        if self.max_epochs is None and self.trials is None:
+            return DEFAULT_EPOCHS
+        return self.max_epochs
 
     @property
     def folder(self) -> Path:

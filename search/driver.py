@@ -96,7 +96,7 @@ def _run_trials(
 ) -> None:
     config = search.config
     start_ray(pool)
-    writer = start_store(search.folder.stages, config.max_epochs)
+    writer = start_store(search.folder.stages, config.epoch_budget)
     observer = Observer(campaign, tables, console, Activities(writer))
     interruption = Interruption()
 
@@ -114,7 +114,7 @@ def _run_trials(
         end(KeyboardInterrupt() if interruption.asked else died)
 
     console.line(
-        f"{config.trials} trials by {config.sampler} on {pool.workers} worker(s), "
+        f"{_budget(config)} by {config.sampler} on {pool.workers} worker(s), "
         f"{pool.device_type}; rounds are shown as rate/epochs/lr; results in {search.folder.path}"
     )
     with (
@@ -133,6 +133,11 @@ def _run_trials(
             on_step=on_step,
         )
     _check_broken(campaign)
+
+
+def _budget(config: SearchConfig) -> str:
+    limits = ((config.trials, "trials"), (config.epoch_budget, "epochs"))
+    return " and ".join(f"{limit} {what}" for limit, what in limits if limit is not None)
 
 
 @contextmanager

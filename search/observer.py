@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from pruning import Round, Stage
 from search.campaign.campaign import Campaign
+from search.configuration import MANY_TRIALS
 from search.console import Console, duration
 from search.results.table_writer import TableWriter
 from search.workers.store_actor import Activity
@@ -33,8 +34,8 @@ class Observer:
         self._activities = activities
         progress = campaign.progress()
         self._start = time.monotonic()
-        self._trials_before = progress.trials
-        # The pace of trials is not that of the root's training.
+        self._share_before = progress.share
+        # The pace of rounds is not that of the root's training.
         self._root_there = self._start if progress.stages else None
 
     def on_stage(self, newcomers: list[Stage]) -> None:
@@ -56,20 +57,24 @@ class Observer:
         progress = self._campaign.progress()
         now = time.monotonic()
         parts = [
-            f"{progress.trials}/{progress.asked_trials} trials",
+            f"{_of(progress.trials, progress.asked_trials)} trials",
             f"{progress.stages} networks, {progress.front} on the front",
             f"hypervolume {progress.hypervolume:.4f}",
-            f"{progress.executed_epochs} epochs",
+            f"{_of(progress.executed_epochs, progress.max_epochs)} epochs",
             duration(now - self._start),
         ]
-        done = progress.trials - self._trials_before
-        if done and self._root_there is not None:
-            left = (now - self._root_there) / done * (progress.asked_trials - progress.trials)
+        done = progress.share - self._share_before
+        if done > 0 and self._root_there is not None:
+            left = (now - self._root_there) / done * (1 - progress.share)
             parts.append(f"about {duration(left)} left")
         for count, what in ((progress.failed, "failed"), (progress.stopped, "stopped early")):
             if count:
                 parts.insert(1, f"{count} {what}")
         return " | ".join([*parts, *_doing(self._activities())])
+
+
+def _of(count: int, limit: int | None) -> str:
+    return str(count) if limit in (None, MANY_TRIALS) else f"{count}/{limit}"
 
 
 def describe_stage(stage: Stage) -> str:

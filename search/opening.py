@@ -59,9 +59,9 @@ class Search:
                 self.plan.architecture,
                 seed=self.config.seed,
             ),
-            trials=self.config.trials,
+            trials=self.config.trial_budget,
             ahead=ahead,
-            max_epochs=self.config.max_epochs,
+            max_epochs=self.config.epoch_budget,
             early_stop=self.config.early_stop,
             stop_when_flat=self.config.stop_when_flat,
         )

@@ -78,7 +78,7 @@ class Comparison:
     """Epochs for which each seed's root is trained."""
     budget: int = 300
     """Epochs that every arm has beside the root's."""
-    narrowest: float = 1 / 16
+    narrowest: float = 1 / 64
     """Width of the narrowest of the eight networks, relative to the root."""
     scratch_lr: tuple[float, ...] = (4e-3,)
     """Learning rate of scratch: one, or one for each of the eight widths, the narrowest first."""

@@ -191,7 +191,7 @@ class _Simulation:
         while self._repeats < _MOST_REPEATS:
             try:
                 sampler = self._new_sampler(self._proposals, after_repeat=self._repeats > 0)
-                row, schedule = self._study.propose(sampler)
+                row, schedule = self._study.propose(sampler, self._left)
             except ExhaustedError:
                 if not self._ready:
                     return

@@ -29,6 +29,8 @@ from search.samplers.names import SamplerName
 from search.samplers.space import SearchSpace
 from search.samplers.study import SamplerStudy
 
+_EPOCHS = 300  # that are left to spend
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
@@ -71,7 +73,7 @@ def _seconds(asked: Cost, stages: int) -> tuple[float, list[float]]:
     seconds = []
     for draw in range(asked.proposals + 1):
         start = time.perf_counter()
-        row, schedule = study.propose(new_sampler(draw))
+        row, schedule = study.propose(new_sampler(draw), _EPOCHS)
         seconds.append(time.perf_counter() - start)
         study.observe(_made_up(schedule, architecture, random))
         study.settle(row)

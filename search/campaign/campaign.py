@@ -37,6 +37,13 @@ class Progress:
     front: int
     hypervolume: float
     executed_epochs: int
+    max_epochs: int | None
+
+    @property
+    def share(self) -> float:
+        """How much is used up of the budget of which the most is, from 0 to 1."""
+        of_epochs = self.executed_epochs / self.max_epochs if self.max_epochs else 0.0
+        return max(self.trials / self.asked_trials, of_epochs)
 
 
 class Campaign:
@@ -209,6 +216,7 @@ class Campaign:
             front=len(points),
             hypervolume=hypervolume(points, self._scale),
             executed_epochs=self._store.executed_epochs,
+            max_epochs=self._max_epochs,
         )
 
     def _conclude(self, trial: Trial, reason: str) -> None:
@@ -249,7 +257,8 @@ class Campaign:
             return None  # what is in flight may take the rest
         try:
             sampler = self._new_sampler(len(self._ledger), after_repeat=self._repeats > 0)
-            row, schedule = self._study.propose(sampler, affordable)
+            most = (self._asked_trials - len(self._ledger)) * self._most_epochs
+            row, schedule = self._study.propose(sampler, min(affordable, most))
         except ExhaustedError:
             self._exhausted = True
             if not self._in_flight:

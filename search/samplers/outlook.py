@@ -142,8 +142,8 @@ class Grid:
 class Outlook:
     """The best plans for networks on a grid, with any number of rounds left.
 
-    Source: dynamic programming, Bellman 1957; that a ratio is maximised by a sequence of
-    differences: Dinkelbach, "On nonlinear fractional programming", 1967.
+    Source: dynamic programming, Bellman 1957; a budget by its price: Everett, "Generalized
+    Lagrange multiplier method for solving problems of optimum allocation of resources", 1963.
 
     Attributes:
         grid: The networks.
@@ -168,9 +168,12 @@ class Outlook:
         return cls(grid, children.gain(grid.front, grid.x), costs, next_, most_rounds)
 
     def most_promising(
-        self, children: Children, costs: Array, gain: Array, left: Places
+        self, children: Children, costs: Array, gain: Array, left: Places, budget: float
     ) -> tuple[int, int]:
-        """The round of the greatest gain an epoch, with whatever is best to follow.
+        """The round that is worth the most, with whatever is best to follow.
+
+        An epoch is as dear as what is left to gain, by the best plan that there is, over what is
+        left to spend. So with a large budget rounds may be long that with a small one are short.
 
         Args:
             children: Of m networks, by rounds of which plans need not know.
@@ -178,6 +181,7 @@ class Outlook:
             gain: What they are expected to add themselves (m, R); minus infinity where a round
                 is out of question.
             left: Rounds that may follow these (m,).
+            budget: Epochs that are left to spend, above 0.
 
         Returns:
             The network's place and the round's.
@@ -189,16 +193,17 @@ class Outlook:
             *(of.ravel()[chance] for of in (children.x, children.mean, children.deviation))
         )
         then = np.arange(len(chance)), left[places]
-        best = int((gain / costs).argmax())
-        rate, before = float(gain[best] / costs[best]), -1.0
-        while rate > before:
-            more, longer = self.plan(rate)
-            all_gain, all_costs = gain + (after @ more)[then], costs + (after @ longer)[then]
-            best = int((all_gain - rate * all_costs).argmax())
-            rate, before = float(all_gain[best] / all_costs[best]), rate
+
+        def with_plans(price: float) -> tuple[Array, Array]:
+            more, longer = self.plan(price)
+            return gain + (after @ more)[then], costs + (after @ longer)[then]
+
+        price = float(with_plans(0)[0].max()) / budget
+        all_gain, all_costs = with_plans(price)
+        best = int((all_gain - price * all_costs).argmax())
         return int(places[best]), int(rounds[best])
 
-    def plan(self, rate: float) -> tuple[Array, Array]:
+    def plan(self, price: float) -> tuple[Array, Array]:
         """What to expect of the best that can follow, if an epoch costs so much hypervolume.
 
         Returns:
@@ -207,9 +212,9 @@ class Outlook:
         nodes, rounds = self.gain.shape
         gains = np.zeros((nodes, self.most_rounds + 1))
         costs = np.zeros_like(gains)
-        worth = self.gain - rate * self.costs
+        worth = self.gain - price * self.costs
         for left in range(1, self.most_rounds + 1):
-            then = self.next_ @ (gains[:, left - 1] - rate * costs[:, left - 1])
+            then = self.next_ @ (gains[:, left - 1] - price * costs[:, left - 1])
             total = worth + then.reshape(worth.shape)
             best = total.argmax(1)
             pays = np.flatnonzero(total[np.arange(nodes), best] > 0)

@@ -29,16 +29,21 @@ _TIE = 1e-6  # rounds whose promises differ by less than this share promise the 
 _HALVINGS = 2.0  # of the width: its length scale in the model
 _ACCURACY = 0.15  # length scale of a network's scaled accuracy
 _FRESH = 2.0  # length scales between a round that inherits and one that starts fresh
+_RATE_HALVINGS, _EPOCH_DOUBLINGS, _LR_DECADES = 1.0, 2.0, 1.0  # length scales of a round's numbers
 
 
 class StageTreeSampler(BaseSampler):
     """Proposes a known schedule and one round more, so that a trial costs a single round.
 
-    Of all rounds that could be added to the stages nearest to the front, it takes the most
-    promising one. A round promises the hypervolume an epoch that is expected to be gained by it
-    and the best that may follow, with the rounds that a schedule then has left: training that
-    does not pay where it is done may pay in what is pruned from there. Only the round itself is
-    proposed; what follows is planned anew when its result is known.
+    Of all rounds that could be added to the stages nearest to the front, it takes the one that
+    is worth the most: the hypervolume that is expected to be gained by it and the best that may
+    follow, with the rounds that a schedule then has left, less the price of their epochs.
+    Training that does not pay where it is done may pay in what is pruned from there. Only the
+    round itself is proposed; what follows is planned anew when its result is known.
+
+    The price of an epoch is what is left to gain over the epochs that are left to spend. The
+    greedy choice, of the most gain an epoch, would spend them on short rounds, whose networks
+    longer ones then make worthless.
 
     The parameters of a child are known beforehand (those of a global round's child are taken to be
     those of a uniform one's); its accuracy is a Gaussian variable, the parent's plus a change that
@@ -88,7 +93,7 @@ class StageTreeSampler(BaseSampler):
                 are epochs left, was tried or is running.
         """
         self._tree.update(study)
-        proposal = self._most_promising(self._epochs <= affordable_epochs(study))
+        proposal = self._most_promising(affordable_epochs(study))
         return dict.fromkeys(search_space, 0) | self._space.encode(proposal)
 
     def sample_independent(
@@ -101,7 +106,7 @@ class StageTreeSampler(BaseSampler):
         """Never reached, since all parameters are sampled together."""
         raise NotImplementedError(param_name)
 
-    def _most_promising(self, affordable: NDArray[np.bool_]) -> Schedule:
+    def _most_promising(self, budget: float) -> Schedule:
         tree = self._tree
         schedules, depths, widths, x, y = tree.schedules, tree.depths, tree.widths, tree.x, tree.y
         if not schedules:  # the root is being trained
@@ -116,13 +121,17 @@ class StageTreeSampler(BaseSampler):
         nearest = order[left[order] > 0]
         for first in range(0, len(nearest), _PARENTS):
             some = nearest[first : first + _PARENTS]
-            open_ = affordable & [self._open(schedules[i]) for i in some]
+            open_ = (self._epochs <= budget) & [self._open(schedules[i]) for i in some]
             if open_.any():
                 expected = model.predict(_networks(widths[some], y[some]), self._described)
                 children = self._children(widths[some], x[some], y[some], self._rates, *expected)
                 gain = children.gain(front) * self._random.uniform(1 - _TIE, 1, open_.shape)
                 parent, round_ = self._outlook(model, front).most_promising(
-                    children, self._costs, np.where(open_, gain, -np.inf), left[some] - 1
+                    children,
+                    self._costs,
+                    np.where(open_, gain, -np.inf),
+                    left[some] - 1,
+                    max(budget, _LEAST_COST),
                 )
                 return (*schedules[some[parent]], self._rounds[round_])
         raise ExhaustedError("every schedule was tried")
@@ -209,24 +218,19 @@ def _networks(widths: Array, y: Array) -> Array:
 
 
 def _describe(rounds: Sequence[Round]) -> Array:
-    """Start, allocation, and logarithms of rate, epochs and learning rate.
-
-    Each is over the choices' range, but the start, which counts for more.
-    """
-    numbers = np.array(
+    """The model's features of rounds, each in units of its length scale."""
+    return np.array(
         [
             (
-                r.start == "fresh",
+                _FRESH * (r.start == "fresh"),
                 r.allocation == "global",
-                *np.log((r.rate, r.epochs + _LEAST_COST, r.lr)),
+                np.log2(r.rate) / _RATE_HALVINGS,
+                np.log2(r.epochs + _LEAST_COST) / _EPOCH_DOUBLINGS,
+                np.log10(r.lr) / _LR_DECADES,
             )
             for r in rounds
         ]
     )
-    span = np.ptp(numbers, axis=0)
-    described: Array = (numbers - numbers.min(axis=0)) / np.where(span > 0, span, 1)
-    described[:, 0] *= _FRESH
-    return described
 
 
 def _but_for_lr(rounds: Sequence[Round]) -> list[list[int]]:

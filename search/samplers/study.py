@@ -4,7 +4,6 @@ A prefix of a schedule is a schedule, so each stage that a trial passes is an ob
 The study is rebuilt from ledger and store whenever a search starts; nothing in it is saved.
 """
 
-import math
 from functools import cache
 from typing import Protocol
 
@@ -64,12 +63,13 @@ class SamplerStudy:
             values = (stage.val_accuracy, float(stage.params))
             self._study.add_trial(self._row(stage.schedule, TrialState.COMPLETE, values))
 
-    def propose(self, sampler: BaseSampler, affordable: float = math.inf) -> tuple[int, Schedule]:
+    def propose(self, sampler: BaseSampler, affordable: float) -> tuple[int, Schedule]:
         """Ask a sampler for a schedule.
 
         Args:
             sampler: Of this proposal.
-            affordable: Epochs that its missing rounds may have; stock samplers know nothing of it.
+            affordable: Epochs that are left to spend, and so the most that its missing rounds may
+                have; stock samplers know nothing of it.
 
         Returns:
             The number of the row that stands for the proposal until it is settled, and the
@@ -130,6 +130,6 @@ def root_accuracy(study: Study) -> float | None:
 
 
 def affordable_epochs(study: Study) -> float:
-    """Epochs that the missing rounds of a proposal may have."""
+    """Epochs that are left to spend."""
     epochs: float = study.user_attrs[_AFFORDABLE]
     return epochs

@@ -17,6 +17,8 @@ ARCHITECTURE = StudentArchitecture(channels=student_channels(), num_classes=10)
 SPACE = SearchSpace(rates=(0.5, 0.7, 0.9), epochs=(1, 2), lrs=(1e-3, 3e-3), max_rounds=4)
 SCALE = scale_of(ARCHITECTURE)
 SAMPLERS = get_args(SamplerName)
+EPOCHS = 100
+"""That are left to spend, where it does not matter how many."""
 
 
 def draft(schedule: Schedule, accuracy: float | None = None) -> Draft:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from search.configuration import SearchConfig
+from search.configuration import DEFAULT_EPOCHS, MANY_TRIALS, SearchConfig
 from search.errors import RefusedError
 
 
@@ -53,7 +53,7 @@ def test_json_round_trip() -> None:
     "change",
     [
         {"trials": "5"},
-        {"trials": None},
+        {"root_epochs": None},
         {"rates": "0.5"},
         {"rates": [0.5, "x"]},
         {"sampler": "grid"},
@@ -125,7 +125,7 @@ def test_what_may_change_on_resume(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rates": (0.5,)}, r"with --rates 0.5 0.7 0.85 0.95, not with --rates 0.5\."),
+        ({"rates": (0.5,)}, r"with --rates 0.02 0.05 .* 0.9, not with --rates 0.5\."),
         ({"epochs": (1,)}, "--epochs"),
         ({"lrs": (1.0,)}, "--lrs"),
         ({"max_rounds": 3}, "--max-rounds"),
@@ -147,3 +147,19 @@ def test_what_may_not_change_on_resume(change: dict[str, Any], message: str) -> 
     kept = SearchConfig()
     with pytest.raises(RefusedError, match=message):
         replace(kept, resume=Path("here"), **change).resumes(kept)
+
+
+@pytest.mark.parametrize(
+    ("trials", "max_epochs", "expected"),
+    [
+        (None, None, (MANY_TRIALS, DEFAULT_EPOCHS)),
+        (5, None, (5, None)),
+        (None, 7, (MANY_TRIALS, 7)),
+        (5, 7, (5, 7)),
+    ],
+)
+def test_a_search_has_a_budget(
+    trials: int | None, max_epochs: int | None, expected: tuple[int, int | None]
+) -> None:
+    config = SearchConfig(trials=trials, max_epochs=max_epochs)
+    assert (config.trial_budget, config.epoch_budget) == expected

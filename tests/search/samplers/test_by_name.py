@@ -18,6 +18,7 @@ from search.samplers.space import SearchSpace
 from search.samplers.steady_nsga2 import SteadyNSGAIISampler
 from tests.search.landscape import (
     ARCHITECTURE,
+    EPOCHS,
     SCALE,
     SPACE,
     grow,
@@ -74,14 +75,14 @@ def test_both_allocations_are_proposed(name: SamplerName) -> None:
     asked = {
         round_.allocation
         for draw in range(20)
-        for round_ in study.propose(sampler(name, space=DIVIDED, draw=draw))[1]
+        for round_ in study.propose(sampler(name, space=DIVIDED, draw=draw), EPOCHS)[1]
     }
     assert asked == {"uniform", "global"}
 
 
 def test_a_proposal_repels_until_it_is_settled() -> None:
     study = study_of()
-    row, _ = study.propose(sampler("random"))
+    row, _ = study.propose(sampler("random"), EPOCHS)
     assert study._study.trials[row].state is TrialState.RUNNING
     study.settle(row)
     assert study._study.trials[row].state is TrialState.FAIL
@@ -91,14 +92,18 @@ def test_a_proposal_repels_until_it_is_settled() -> None:
 def test_proposals_depend_on_seed_and_number_alone(name: SamplerName) -> None:
     def draw(seed: int, number: int) -> Schedule:
         study = study_of(*(stage_of(rounds(*[0.5] * length)) for length in range(4)))
-        return study.propose(sampler(name, seed=seed, draw=number))[1]
+        return study.propose(sampler(name, seed=seed, draw=number), EPOCHS)[1]
 
     assert draw(0, 1) == draw(0, 1)
 
 
 @pytest.mark.parametrize("name", ["tpe", "nsga2", "gp", "random"])
 def test_proposals_vary_with_seed_and_number(name: SamplerName) -> None:
-    drawn = [study_of().propose(sampler(name, seed=s, draw=n))[1] for s in (0, 1) for n in (0, 1)]
+    drawn = [
+        study_of().propose(sampler(name, seed=s, draw=n), EPOCHS)[1]
+        for s in (0, 1)
+        for n in (0, 1)
+    ]
     assert len(set(drawn)) > 1
 
 

@@ -9,6 +9,7 @@ from search.samplers.known_tree import KnownTree
 from search.samplers.study import SamplerStudy
 from tests.search.landscape import (
     ARCHITECTURE,
+    EPOCHS,
     SCALE,
     SPACE,
     draft,
@@ -52,7 +53,9 @@ def test_a_stage_without_a_parent_is_nobodys_child() -> None:
 def test_a_proposal_is_pending_until_it_is_settled() -> None:
     study = study_of(stage_of(ROOT))
     tree = tree_of(study)
-    row, schedule = study.propose(sampler_maker("random", SPACE, SCALE, ARCHITECTURE, seed=0)(0))
+    row, schedule = study.propose(
+        sampler_maker("random", SPACE, SCALE, ARCHITECTURE, seed=0)(0), EPOCHS
+    )
     adopted = study.adopt(ONE)
     tree.update(study._study)
     assert tree.pending == [schedule, ONE]

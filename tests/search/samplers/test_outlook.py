@@ -60,8 +60,11 @@ def test_plans_are_the_best_of_all(rate: float) -> None:
         assert gains[place, left] - rate * costs[place, left] == pytest.approx(best, abs=1e-9)
 
 
-def test_the_most_promising_round_begins_the_plan_of_the_greatest_gain_an_epoch() -> None:
-    random = np.random.default_rng(0)
+@pytest.mark.parametrize("budget", [1.0, 5.0, 40.0])
+def test_of_a_budget_the_plan_is_worth_the_most_at_the_price_of_what_is_left(
+    budget: float,
+) -> None:
+    random = np.random.default_rng(1)
     for _ in range(20):
         places = random.integers(3 * LEVELS, len(GRID.x), 4).tolist()
         left = random.integers(0, MOST + 1, 4)
@@ -70,17 +73,20 @@ def test_the_most_promising_round_begins_the_plan_of_the_greatest_gain_an_epoch(
         gain[random.random(gain.shape) < 0.3] = -np.inf
         if not np.isfinite(gain).any():
             continue
-        ratios = {
-            (network, round_): max(
-                (gain[network, round_] + more) / (COSTS[round_] + longer)
+        every = {
+            (network, round_): [
+                (gain[network, round_] + more, COSTS[round_] + longer)
                 for more, longer in plans(after(place)[round_], left[network])
-            )
+            ]
             for network, place in enumerate(places)
             for round_ in range(len(COSTS))
         }
-        found = WORLD.most_promising(children, COSTS, gain, left)
-        assert np.isfinite(gain[found])
-        assert ratios[found] == pytest.approx(max(ratios.values()))
+        price = max(most for plan in every.values() for most, _ in plan) / budget
+        worth = {
+            one: max(most - price * cost for most, cost in plan) for one, plan in every.items()
+        }
+        found = WORLD.most_promising(children, COSTS, gain, left, budget)
+        assert worth[found] == pytest.approx(max(worth.values()))
 
 
 def test_levels_and_accuracies_are_inverse() -> None:

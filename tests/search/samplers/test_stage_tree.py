@@ -9,7 +9,7 @@ from search.errors import ExhaustedError
 from search.samplers.by_name import sampler_maker
 from search.samplers.space import SearchSpace
 from search.samplers.study import NewSampler
-from tests.search.landscape import ARCHITECTURE, SCALE, SPACE, stage_of, study_of
+from tests.search.landscape import ARCHITECTURE, EPOCHS, SCALE, SPACE, stage_of, study_of
 
 LEARNT = [
     stage_of(schedule)
@@ -24,13 +24,13 @@ def maker(*, space: SearchSpace = SPACE, seed: int = 0) -> NewSampler:
 
 def test_a_search_begins_with_the_harshest_and_shortest_round() -> None:
     for study in (study_of(), study_of(stage_of((), 0.9))):
-        (asked,) = study.propose(maker()(0))[1]
+        (asked,) = study.propose(maker()(0), EPOCHS)[1]
         assert (asked.rate, asked.epochs) == (0.5, 1)
 
 
 def test_workers_that_start_together_share_out_the_rounds_of_the_root() -> None:
     study, new_sampler = study_of(), maker()
-    asked = [study.propose(new_sampler(draw))[1] for draw in range(len(SPACE.rounds()))]
+    asked = [study.propose(new_sampler(draw), EPOCHS)[1] for draw in range(len(SPACE.rounds()))]
     assert {schedule[0] for schedule in asked} == set(SPACE.rounds())
 
 
@@ -38,7 +38,7 @@ def test_it_adds_one_round_to_a_known_stage_and_never_repeats() -> None:
     study, new_sampler = study_of(stage_of((), 0.9)), maker(seed=1)
     known: set[Schedule] = {()}
     for draw in range(60):
-        row, schedule = study.propose(new_sampler(draw))
+        row, schedule = study.propose(new_sampler(draw), EPOCHS)
         assert schedule[:-1] in known
         assert schedule not in known
         known.add(schedule)
@@ -50,12 +50,12 @@ def test_a_resumed_search_proposes_what_the_first_run_would_have() -> None:
     study, new_sampler = study_of(stage_of((), 0.9)), maker()
     asked = []
     for draw in range(12):
-        row, schedule = study.propose(new_sampler(draw))
+        row, schedule = study.propose(new_sampler(draw), EPOCHS)
         asked.append(schedule)
         study.observe(stage_of(schedule))
         study.settle(row)
     resumed = study_of(stage_of((), 0.9), *map(stage_of, asked))
-    assert resumed.propose(maker()(12))[1] == study.propose(new_sampler(12))[1]
+    assert resumed.propose(maker()(12), EPOCHS)[1] == study.propose(new_sampler(12), EPOCHS)[1]
 
 
 def test_it_learns_which_rounds_pay() -> None:
@@ -68,7 +68,7 @@ def test_it_learns_which_rounds_pay() -> None:
     study, new_sampler = study_of(stage_of((), accuracy(()))), maker()
     rates = []
     for draw in range(30):
-        row, schedule = study.propose(new_sampler(draw))
+        row, schedule = study.propose(new_sampler(draw), EPOCHS)
         rates.append(schedule[-1].lr)
         study.observe(stage_of(schedule, accuracy(schedule)))
         study.settle(row)
@@ -78,7 +78,7 @@ def test_it_learns_which_rounds_pay() -> None:
 def test_two_workers_do_not_ask_for_near_copies() -> None:
     """What the first will find is expected, so the second looks elsewhere."""
     study, new_sampler = study_of(*LEARNT), maker()
-    first, second = (study.propose(new_sampler(draw))[1] for draw in range(2))
+    first, second = (study.propose(new_sampler(draw), 20)[1] for draw in range(2))
     assert first[:-1] != second[:-1] or first[-1].rate != second[-1].rate
 
 
@@ -87,7 +87,7 @@ def test_only_the_root_has_children_that_start_fresh() -> None:
     study, new_sampler = study_of(stage_of((), 0.9), space=space), maker(space=space)
     fresh = 0
     for draw in range(60):
-        row, schedule = study.propose(new_sampler(draw))
+        row, schedule = study.propose(new_sampler(draw), EPOCHS)
         assert all(round_.start == "inherit" for round_ in schedule[1:])
         fresh += schedule[0].start == "fresh" and len(schedule) == 1
         lost = 0.3 if schedule[0].start == "inherit" else 0
@@ -101,14 +101,14 @@ def test_it_tries_everything_before_it_gives_up() -> None:
     study, new_sampler = study_of(stage_of((), 0.9), space=space), maker(space=space)
     seen = set()
     for draw in range(2 + 4 + 8):
-        row, schedule = study.propose(new_sampler(draw))
+        row, schedule = study.propose(new_sampler(draw), EPOCHS)
         seen.add(schedule)
         study.observe(stage_of(schedule))
         study.settle(row)
     assert len(seen) == 14
     for draw in (14, 15):
         with pytest.raises(ExhaustedError):
-            study.propose(new_sampler(draw))
+            study.propose(new_sampler(draw), EPOCHS)
 
 
 def test_a_choice_that_always_fails_is_soon_left_alone() -> None:
@@ -116,7 +116,7 @@ def test_a_choice_that_always_fails_is_soon_left_alone() -> None:
     study, new_sampler = study_of(stage_of((), 0.9)), maker()
     failures = []
     for draw in range(40):
-        row, schedule = study.propose(new_sampler(draw))
+        row, schedule = study.propose(new_sampler(draw), EPOCHS)
         failures.append(schedule[-1].lr == 3e-3)
         if not failures[-1]:
             study.observe(stage_of(schedule))
