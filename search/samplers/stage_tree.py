@@ -1,4 +1,4 @@
-"""The stage-tree sampler: add to a known network the round that promises the most an epoch."""
+"""The stage-tree sampler: add to a known network the round that is worth the most."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
