@@ -19,7 +19,7 @@ from pruning.rounds import Allocation, Round, Schedule, Start, width_mult
 from pruning.runner import RoundRunner
 from pruning.stages import Draft, Origin, Stage
 from pruning.store import StageStore, damage, stage_ids
-from pruning.student import StudentArchitecture
+from pruning.student import Prune, StudentArchitecture
 from pruning.training import (
     Metrics,
     Precision,
@@ -45,6 +45,7 @@ __all__ = [
     "NonFiniteError",
     "Origin",
     "Precision",
+    "Prune",
     "PruningError",
     "Recipe",
     "RecipeName",

@@ -31,7 +31,8 @@ def allocate(
 
     A global round keeps as many channels as the uniform rule does in all, for as long as the
     network's total keeps to that rule: the most important ones of all prunable blocks together,
-    of each block at least `floor` times what the uniform rule leaves of it.
+    of each block at least `floor` times what the uniform rule leaves of it. Blocks whose channels
+    pass through no batch norm have no γ to be compared by, and keep to the uniform rule.
 
     Args:
         net: The network that is to be pruned.
@@ -59,7 +60,7 @@ def allocate(
         min(now, max(fewest, int(floor * count)))
         for now, fewest, count in zip(channels, least, uniform, strict=True)
     ]
-    groups = architecture.groups()
+    groups = [group for group in architecture.groups() if group.batch_norm is not None]
     counts = most_important(
         channel_scores(net, groups, importance),
         [floors[group.block] for group in groups],

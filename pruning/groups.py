@@ -16,7 +16,8 @@ class ChannelGroup:
 
     Attributes:
         block: Where, in the architecture's list of channel counts, these channels are counted.
-        batch_norm: Name of the batch norm whose scale γ tells the channels' importance.
+        batch_norm: Name of the batch norm whose scale γ tells the channels' importance; None where
+            the channels pass through none.
         ties: (tensor name, axis) of every place in the state dict that holds these channels.
 
     Example:
@@ -29,7 +30,7 @@ class ChannelGroup:
     """
 
     block: int
-    batch_norm: str
+    batch_norm: str | None
     ties: tuple[tuple[str, int], ...]
 
 
@@ -100,13 +101,26 @@ def transplant(
     return target
 
 
-def batch_norm_scales(net: nn.Module, groups: Sequence[ChannelGroup]) -> list[Tensor]:
-    """The scale γ (channels,) of each group's batch norm, detached."""
-    return [_norm(net, group).weight.detach() for group in groups]
+def batch_norm_scale(net: nn.Module, name: str) -> Tensor:
+    """The scale γ (channels,) of a batch norm, detached.
+
+    Raises:
+        TransplantError: The module of that name is none.
+    """
+    norm = net.get_submodule(name)
+    if not isinstance(norm, nn.BatchNorm2d):
+        raise TransplantError(f"{name} is a {type(norm).__name__}, no batch norm")
+    return norm.weight.detach()
 
 
-def _norm(net: nn.Module, group: ChannelGroup) -> nn.BatchNorm2d:
-    norm = net.get_submodule(group.batch_norm)
-    if not isinstance(norm, torch.nn.BatchNorm2d):
-        raise TransplantError(f"{group.batch_norm} is a {type(norm).__name__}, no batch norm")
-    return norm
+def path_norms(net: nn.Module, group: ChannelGroup) -> Tensor:
+    """What weights alone tell of a group's channels (channels,).
+
+    For each channel, the product of the norms of the weights that make it and of those that read
+    it: scaling the one up and the other down, which changes no output, changes no norm.
+    """
+    state = net.state_dict()
+    weights = [
+        state[name].transpose(0, axis) for name, axis in group.ties if state[name].dim() > 1
+    ]
+    return torch.stack([weight.flatten(1).norm(dim=1) for weight in weights]).prod(0)

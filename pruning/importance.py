@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from pruning.errors import TransplantError
-from pruning.groups import Architecture, ChannelGroup, batch_norm_scales, transplant
+from pruning.groups import (
+    Architecture,
+    ChannelGroup,
+    batch_norm_scale,
+    path_norms,
+    transplant,
+)
 
 Importance: TypeAlias = Literal["gamma", "signed-gamma"]
 """`gamma`: |γ|, as in the Network Slimming paper (arXiv:1708.06519, section 3).
@@ -22,8 +28,16 @@ SCORES: Mapping[Importance, Callable[[Tensor], Tensor]] = MappingProxyType(
 def channel_scores(
     net: nn.Module, groups: Sequence[ChannelGroup], importance: Importance
 ) -> list[Tensor]:
-    """For each group the importance of its channels, shape (channels,); higher is more."""
-    return [SCORES[importance](scale) for scale in batch_norm_scales(net, groups)]
+    """For each group the importance of its channels, shape (channels,); higher is more.
+
+    Channels that pass through no batch norm are ranked by `path_norms`.
+    """
+    return [
+        path_norms(net, group)
+        if group.batch_norm is None
+        else SCORES[importance](batch_norm_scale(net, group.batch_norm))
+        for group in groups
+    ]
 
 
 def keep_channels(scores: Sequence[Tensor], counts: Sequence[int]) -> list[Tensor]:

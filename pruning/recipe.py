@@ -22,6 +22,7 @@ class Recipe:
         weight_decay: Decoupled weight decay of AdamW.
         importance: The criterion by which channels are ranked.
         decay: Whether a round's learning rate falls linearly to 0, or stays.
+        warm_up: Share of a training's steps over which its learning rate rises from 0.
         recalibrate: Whether a round ends with batch-norm statistics of unaugmented images.
         root_epochs: Epochs for which the root is trained.
         root_lr: Learning rate at which the root's training starts; it falls linearly to 0.
@@ -33,6 +34,7 @@ class Recipe:
     weight_decay: float = 0.01
     importance: Importance = "gamma"
     decay: bool = True
+    warm_up: float = 0.1
     recalibrate: bool = True
     root_epochs: int = 60
     root_lr: float = 4e-3
@@ -47,6 +49,7 @@ class Recipe:
             root_epochs=root_epochs,
             importance="signed-gamma",
             decay=False,
+            warm_up=0.0,
             recalibrate=False,
         )
 

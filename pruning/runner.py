@@ -124,6 +124,7 @@ class RoundRunner:
             weight_decay=recipe.weight_decay,
             generator=generator,
             decay=decay,
+            warm_up=recipe.warm_up,
             precision=precision,
             on_epoch=on_epoch,
         )

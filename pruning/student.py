@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from models import StudentNet, multiply_adds, parameter_count
 from pruning.groups import ChannelGroup
 
-_PRUNABLE = range(3, 7)  # the notebook's choice: the wide, late blocks hold 97 % of the weights
+Prune: TypeAlias = Literal["notebook", "all"]
+"""Which blocks may lose channels.
+`notebook`: blocks 3 to 6, which hold 97 % of the weights.
+`all`: blocks 3 to 7 down to a tenth of their width, and from there on all blocks alike."""
+
+_NOTEBOOK = range(3, 7)
+_EARLY = range(3)
+_KNEE = 0.1  # width from which on early blocks shrink too; experiments/alternatives/log.txt
 _NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -17,31 +25,42 @@ class StudentArchitecture:
     Attributes:
         channels: The eight blocks' channels of the root.
         num_classes: Size of the output.
+        prune: Which blocks may lose channels.
 
     Source: notebook, table "一些實作細節" and `network_slimming`.
     """
 
     channels: tuple[int, ...]
     num_classes: int
+    prune: Prune = "notebook"
 
     def channels_at(self, width_mult: float, of: Sequence[int] | None = None) -> tuple[int, ...]:
-        """Blocks 3 to 6 at `width_mult` of their channels, truncated, at least one."""
+        """The blocks that may be pruned at their share, truncated, at least one channel each."""
         return tuple(
-            max(1, int(count * width_mult)) if block in _PRUNABLE else count
+            max(1, int(count * self._share(block, width_mult)))
             for block, count in enumerate(self.channels if of is None else of)
         )
+
+    def _share(self, block: int, width_mult: float) -> float:
+        """Share of its channels that a block has at a width."""
+        if self.prune == "notebook":
+            return width_mult if block in _NOTEBOOK else 1.0
+        return min(1.0, width_mult / _KNEE) if block in _EARLY else width_mult
 
     def build(self, channels: Sequence[int]) -> StudentNet:
         """A freshly initialised StudentNet."""
         return StudentNet(channels=channels, num_classes=self.num_classes)
 
     def groups(self) -> tuple[ChannelGroup, ...]:
-        """One group per block but the last, whose outputs the classifier reads.
+        """One group per block; the notebook's rule leaves the last block whole.
 
         The batch norm of a block follows its depthwise convolution, so it ranks the channels
-        that the block *before* puts out.
+        that the block *before* puts out. The last block's outputs, which the classifier reads,
+        pass through none.
         """
-        return tuple(_outputs_of(block) for block in range(len(self.channels) - 1))
+        last = len(self.channels) - 1
+        inner = tuple(_outputs_of(block) for block in range(last))
+        return inner if self.prune == "notebook" else (*inner, _read_by_classifier(last))
 
     def params(self, channels: Sequence[int]) -> int:
         """Trainable parameters."""
@@ -50,6 +69,11 @@ class StudentArchitecture:
     def macs(self, channels: Sequence[int], image_size: int) -> int:
         """Multiply-adds for one image."""
         return multiply_adds(channels, self.num_classes, image_size)
+
+
+def _read_by_classifier(block: int) -> ChannelGroup:
+    produced = [(f"cnn.{block}.3.{tensor}", 0) for tensor in ("weight", "bias")]
+    return ChannelGroup(block=block, batch_norm=None, ties=(*produced, ("fc.0.weight", 1)))
 
 
 def _outputs_of(block: int) -> ChannelGroup:

@@ -54,6 +54,7 @@ def fine_tune(
     weight_decay: float,
     generator: torch.Generator,
     decay: bool = False,
+    warm_up: float = 0.0,
     precision: Precision = "fp32",
     on_epoch: Callable[[int, Metrics], None] | None = None,
 ) -> None:
@@ -68,6 +69,7 @@ def fine_tune(
         weight_decay: Decoupled weight decay.
         generator: On the CPU; the source of shuffling and augmentation.
         decay: Whether the learning rate falls linearly to 0, from step to step, or stays.
+        warm_up: Share of the steps over which it rises from 0, as a factor of the above.
         precision: Of the arithmetic.
         on_epoch: Called after each epoch with its index and its running training metrics.
 
@@ -76,7 +78,12 @@ def fine_tune(
     """
     optimizer = new_optimizer(net, lr=lr, weight_decay=weight_decay)
     steps = epochs * len(_spans(len(data.train), batch_size))
-    scheduler = LambdaLR(optimizer, lambda step: 1 - step / steps) if decay and steps else None
+    rising = max(1, int(warm_up * steps))
+
+    def share_of_lr(step: int) -> float:
+        return min(1.0, (step + 1) / rising) * (1 - step / steps if decay else 1.0)
+
+    scheduler = LambdaLR(optimizer, share_of_lr) if steps else None
     for epoch in range(epochs):
         metrics = train_epoch(
             net,

@@ -121,7 +121,9 @@ def find_root(config: SearchConfig, folder: ResultsFolder, data: ImageData) -> R
     """
     classes = len(data.classes)
     if config.checkpoint is None:
-        return _described({"channels": student_channels(), "num_classes": classes})
+        return _described(
+            {"channels": student_channels(), "num_classes": classes, "prune": config.prune}
+        )
     if config.resume is not None and not config.checkpoint.exists():
         return _described(folder.read()["root"])  # the store has what was made of it
     try:
@@ -138,6 +140,7 @@ def find_root(config: SearchConfig, folder: ResultsFolder, data: ImageData) -> R
             "channels": checkpoint.channels,
             "num_classes": classes,
             "checkpoint": checkpoint.sha256,
+            "prune": config.prune,
         }
     )
     if root.architecture.channels_at(0) == root.architecture.channels:
@@ -147,13 +150,17 @@ def find_root(config: SearchConfig, folder: ResultsFolder, data: ImageData) -> R
 
 def _described(root: Mapping[str, Any]) -> Root:
     architecture = StudentArchitecture(
-        channels=tuple(root["channels"]), num_classes=root["num_classes"]
+        channels=tuple(root["channels"]),
+        num_classes=root["num_classes"],
+        prune=root.get("prune", "notebook"),
     )
     made_of = {
         "channels": list(architecture.channels),
         "num_classes": architecture.num_classes,
         "checkpoint": root.get("checkpoint"),
     }
+    if architecture.prune != "notebook":  # stages' ids are made of this; once there was no other
+        made_of["prune"] = architecture.prune
     return Root(architecture=architecture, made_of=made_of, tensors=None)
 
 

@@ -82,13 +82,17 @@ class Case:
     def opened(cls, data: ImageData, plan: Plan, *, seed: int, stages: Path) -> Self:
         """The case of a seed; its stages lie in a folder of their own in `stages`."""
         architecture = StudentArchitecture(
-            channels=student_channels(), num_classes=len(data.classes)
+            channels=student_channels(), num_classes=len(data.classes), prune="all"
         )
         origin = Origin(
             recipe=Recipe(root_epochs=plan.root_epochs),
             seed=seed,
             data_fingerprint=data.fingerprint,
-            root={"channels": list(architecture.channels), "classes": len(data.classes)},
+            root={
+                "channels": list(architecture.channels),
+                "classes": len(data.classes),
+                "prune": architecture.prune,
+            },
             device_type="cpu",
         )
         runner = RoundRunner(

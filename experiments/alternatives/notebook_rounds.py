@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -31,14 +32,15 @@ def notebook(case: Case, *, stale: bool = False) -> Iterator[Candidate]:
     )
     generator = torch.Generator().manual_seed(case.seed)
     net = bill.root
+    architecture = replace(case.architecture, prune="notebook")
     once = new_optimizer(net, lr=ROUND.lr, weight_decay=recipe.weight_decay)
     yield bill.candidate(net, case.architecture.channels, bill.val_accuracy(net))
     with suppress(NonFiniteError):
         for done in range(1, case.plan.budget // ROUND.epochs + 1):
             rounds = (ROUND,) * done
-            channels = case.architecture.channels_at(width_mult(rounds))
+            channels = architecture.channels_at(width_mult(rounds))
             with bill.paying(ROUND.epochs):
-                net = placed(slim(net, case.architecture, channels, recipe.importance))
+                net = placed(slim(net, architecture, channels, recipe.importance))
                 optimizer = (
                     once
                     if stale

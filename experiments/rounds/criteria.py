@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from data import draw_crops, gather_train
 from experiments.rounds.bench import Bench
-from pruning.groups import batch_norm_scales
+from pruning.importance import channel_scores
 
 Criterion: TypeAlias = Callable[[Bench, nn.Module], list[Tensor]]
 """For each channel group the importance of its channels, shape (channels,); higher is better."""
@@ -40,7 +40,7 @@ def _normalized(images_NHWC: Tensor) -> Tensor:  # noqa: N803
 
 
 def _gammas(bench: Bench, net: nn.Module) -> list[Tensor]:
-    return [gamma.detach() for gamma in batch_norm_scales(net, bench.architecture.groups())]
+    return channel_scores(net, bench.architecture.groups(), "signed-gamma")
 
 
 def _weights(bench: Bench, net: nn.Module, axis: int) -> list[Tensor]:
@@ -66,8 +66,8 @@ def _gamma_fan_out(bench: Bench, net: nn.Module) -> list[Tensor]:
 
 def _taylor(bench: Bench, net: nn.Module) -> list[Tensor]:
     """(γ · ∂loss/∂γ)², over an epoch's first batches (Molchanov et al., arXiv:1906.10771)."""
-    names = [group.batch_norm for group in bench.architecture.groups()]
-    gammas = [net.get_submodule(name).weight for name in names]
+    norms = [group.batch_norm for group in bench.architecture.groups()]
+    gammas = [net.get_submodule(name).weight for name in norms if name is not None]
     sums = [torch.zeros(len(gamma)) for gamma in gammas]  # type: ignore[arg-type]
     net.eval()
     draws = torch.Generator().manual_seed(bench.seed)

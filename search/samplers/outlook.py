@@ -21,6 +21,7 @@ _LEAST_SPAN = 0.1  # from the front to the top
 _ABSCISSAS = np.array([-np.sqrt(3), 0, np.sqrt(3)])  # of three-point Gauss-Hermite quadrature
 _WEIGHTS = np.array([1 / 6, 2 / 3, 1 / 6])  # of its points
 _NEGLIGIBLE = 4.0  # standard deviations below the front
+_PRICES = (0.03, 0.1, 0.2, 0.35, 0.6, 1.0)  # of an epoch, in shares of the most that it can be
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +173,10 @@ class Outlook:
     ) -> tuple[int, int]:
         """The round that is worth the most, with whatever is best to follow.
 
-        An epoch is as dear as what is left to gain, by the best plan that there is, over what is
-        left to spend. So with a large budget rounds may be long that with a small one are short.
+        An epoch is as cheap as the budget allows: its price is the least of some at which the best
+        plan costs no more than is left to spend. So with a large budget rounds may be long that
+        with a small one are short. At the highest of these prices, what is left to gain if epochs
+        were free over what is left to spend, no plan that pays costs more than the budget.
 
         Args:
             children: Of m networks, by rounds of which plans need not know.
@@ -198,9 +201,13 @@ class Outlook:
             more, longer = self.plan(price)
             return gain + (after @ more)[then], costs + (after @ longer)[then]
 
-        price = float(with_plans(0)[0].max()) / budget
-        all_gain, all_costs = with_plans(price)
-        best = int((all_gain - price * all_costs).argmax())
+        dearest = float(with_plans(0)[0].max()) / budget
+        for share in _PRICES:
+            price = share * dearest
+            all_gain, all_costs = with_plans(price)
+            best = int((all_gain - price * all_costs).argmax())
+            if all_costs[best] <= budget:
+                break
         return int(places[best]), int(rounds[best])
 
     def plan(self, price: float) -> tuple[Array, Array]:

@@ -1,5 +1,6 @@
-"""What a round will do to a network's accuracy, learnt from the rounds that were run."""
+"""What a round will make of a network, learnt from the rounds that were run."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Self
@@ -7,30 +8,91 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.special import expit, logit
 
 Array = NDArray[np.float64]
 
-_STRETCH = (0.5, 1.0, 2.0)  # of all length scales
-_NOISE = (0.1, 0.3, 1.0)  # standard deviation, relative to the signal's
-_PRIOR_DEVIATION = 0.1  # of a change of accuracy, before anything was seen
-_PRIOR_WEIGHT = 4.0  # how many observations that is worth
+LOG_RATE, LOG_EPOCHS, LOG_LR, FRESH, GLOBAL = range(5)  # columns of rounds
+
+_DOUBT = 0.04  # by which accuracies are drawn in from chance and from 1 for finite log-odds
+# Before anything was seen: networks of size x allow an accuracy of 1 - exp(-(x / _KNEE)^2), in
+# log-odds less for each halving of the width by the round, more for each doubling of its epochs
+# and for greater learning rates; but no more than the root has.
+_KNEE, _SHARPNESS = 0.3, 2.0
+_HALVED, _DOUBLED, _TENFOLD = 0.3, 0.3, 0.4
+_USUAL_EPOCHS, _USUAL_LR = np.log2(2.5), -2.0
+_TREND = np.array([0.5, 0.3, 0.2, 0.2, 0.3])  # deviations of the slopes of a trend
+_SIZE, _ODDS = 0.15, 1.5  # length scales, in scaled log-parameters and in log-odds
+_ROUND = np.array([2.0, 2.0, 0.5, 0.5, 1.0])  # length scales, in the order of a round's columns
+_STRETCH = (0.7, 1.4)  # of all length scales
+_NOISE = (0.15, 0.3, 0.6)  # standard deviation, relative to the signal's
+_PRIOR_DEVIATION = 0.7  # of log-odds
+_PRIOR_WEIGHT = 6.0  # how many observations that is worth
+_ABSCISSAS = np.array([-np.sqrt(3), 0, np.sqrt(3)])  # of three-point Gauss-Hermite quadrature
+_WEIGHTS = np.array([1 / 6, 2 / 3, 1 / 6])  # of its points
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Rounds, each run on a network; arrays broadcast against each other.
+
+    Attributes:
+        x: Scaled log-parameters that are left.
+        y: Scaled accuracy of the network before.
+        described: What is done (..., 5): log2 of the rate, log2 of the epochs + 1/2, log10 of the
+            learning rate, 1 if the round starts fresh, 1 if it is global.
+    """
+
+    x: Array
+    y: Array
+    described: Array
+
+    def place(self) -> Array:
+        """In units of length scales, (..., 2): what is left, apart from what is done."""
+        columns = np.broadcast_arrays(self.x / _SIZE, _odds(self.y) / _ODDS)
+        return np.stack(columns, axis=-1)
+
+    def trend(self) -> Array:
+        """What the trend is linear in (..., 5), in units in which slopes deviate by 1."""
+        effects = self._effects()
+        trend: Array = np.stack(np.broadcast_arrays(1.0, *effects), axis=-1) * _TREND
+        return trend
+
+    def expected(self, root: float) -> Array:
+        """Log-odds that are left, before anything was seen; `root` is the root's accuracy."""
+        size, halvings, doublings, decades = self._effects()
+        allowed = size + _HALVED * halvings + _DOUBLED * doublings + _TENFOLD * decades
+        most = _odds(np.array(root))
+        lesser: Array = -np.logaddexp(-_SHARPNESS * allowed, -_SHARPNESS * most) / _SHARPNESS
+        return lesser
+
+    def _effects(self) -> tuple[Array, Array, Array, Array]:
+        done = self.described
+        return (
+            _odds(-np.expm1(-((np.maximum(self.x, 0) / _KNEE) ** 2))),
+            done[..., LOG_RATE],
+            done[..., LOG_EPOCHS] - _USUAL_EPOCHS,
+            done[..., LOG_LR] - _USUAL_LR,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class RoundModel:
-    """A Gaussian process from a network and a round to the change of accuracy that it makes.
+    """A Gaussian process from a network and a round to the accuracy that the round leaves.
 
-    Its prior mean is no change. Its kernel is the product of one of networks and one of rounds;
-    length scales are those of the features, stretched by a common factor; that factor and the
-    share of noise are those of the greatest marginal likelihood on a small grid, and the
-    signal's variance has an inverse gamma prior.
+    Accuracies are taken as log-odds, in which the effects of size and of training add up. The
+    process is what is expected of any network whatever, a linear trend, and what departs from
+    both smoothly: a function of the size that the round leaves, of the network's accuracy, and of
+    the round. The length scales' common factor and the share of noise are those of the greatest
+    marginal likelihood on a small grid; slopes have a Gaussian prior, and the signal's variance
+    has an inverse gamma prior.
 
     Source: Rasmussen and Williams, "Gaussian processes for machine learning", 2006, algorithm
-    2.1 and section 5.4.1.
+    2.1, sections 2.7 and 5.4.1.
     """
 
-    networks: Array
-    rounds: Array
+    root: float
+    seen: Rounds
     weights: Array
     factor: Array  # lower triangle
     stretch: float
@@ -38,66 +100,102 @@ class RoundModel:
     variance: float
 
     @classmethod
-    def fit(cls, networks: Array, rounds: Array, changes: Array) -> Self:
+    def fit(cls, root: float, seen: Rounds, accuracies: Array) -> Self:
         """Learn from rounds.
 
         Args:
-            networks: That were pruned: features (n, a), each in units of its length scale.
-            rounds: By which: features (n, b), likewise.
-            changes: Of scaled accuracy (n,).
+            root: Scaled accuracy of the root.
+            seen: Arrays of (n,), (n,) and (n, 5).
+            accuracies: Scaled ones of what they left (n,).
         """
+        departures = _odds(accuracies) - seen.expected(root)
+        trend = seen.trend()
+        place = np.column_stack((seen.place(), seen.described / _ROUND))
+        alike, squared, count = trend @ trend.T, _squared_distances(place, place), len(place)
         best: tuple[float, Self] | None = None
-        squared = _squared_distances(networks, networks) + _squared_distances(rounds, rounds)
-        count = len(changes)
         for stretch, noise in product(_STRETCH, _NOISE):
-            kernel = np.exp(-0.5 * squared / stretch**2)
+            kernel = np.exp(-0.5 * squared / stretch**2) + alike
             kernel[np.diag_indices(count)] += noise**2
             factor = cholesky(kernel, lower=True)
-            weights = cho_solve((factor, True), changes)
-            squares = _PRIOR_WEIGHT * _PRIOR_DEVIATION**2 + changes @ weights
+            weights = cho_solve((factor, True), departures)
+            squares = _PRIOR_WEIGHT * _PRIOR_DEVIATION**2 + departures @ weights
             degrees = _PRIOR_WEIGHT + count
             evidence = -np.log(np.diag(factor)).sum() - 0.5 * degrees * np.log(squares)
             if best is None or evidence > best[0]:
                 variance = squares / degrees
-                model = cls(networks, rounds, weights, factor, stretch, noise, variance)
+                model = cls(root, seen, weights, factor, stretch, noise, variance)
                 best = evidence, model
         assert best is not None
         return best[1]
 
-    @property
-    def noise_deviation(self) -> float:
-        """Standard deviation of changes that networks and rounds do not explain."""
-        return self.noise * float(np.sqrt(self.variance))
-
-    def mean(self, networks: Array, rounds: Array) -> Array:
-        """Mean of the changes that each of some rounds will make to each of some networks.
+    def expect(self, x: Array, y: Array, rounds: Array) -> tuple[Array, Array]:
+        """What each of some rounds leaves of each of some networks, if the model is right.
 
         Args:
-            networks: (m, a), as in `fit`.
-            rounds: (r, b), as in `fit`.
+            x: Scaled log-parameters that are left (m, r), the same for rounds of one rate.
+            y: Scaled accuracies of the networks (m,).
+            rounds: As in `Rounds.described` (r, 5).
 
         Returns:
-            (m, r).
+            Mean of the scaled accuracy, and its standard deviation by noise alone: (m, r) each.
         """
-        near, alike = self._kernels(networks, rounds)
-        return (near * self.weights) @ alike.T
+        odds = self._mean_odds(x, y, rounds)
+        return _moments(odds, np.full(odds.shape, self.noise * np.sqrt(self.variance)))
 
-    def predict(self, networks: Array, rounds: Array) -> tuple[Array, Array]:
-        """Mean, as above, and standard deviation of the changes, noise included: (m, r) each."""
-        near, alike = self._kernels(networks, rounds)
-        shape = len(networks), len(rounds)
-        cross = (near[:, None] * alike).reshape(shape[0] * shape[1], len(self.weights))
-        explained = (solve_triangular(self.factor, cross.T, lower=True) ** 2).sum(0)
-        variance = self.variance * (np.maximum(1 - explained, 0) + self.noise**2)
-        return (cross @ self.weights).reshape(shape), np.sqrt(variance).reshape(shape)
+    def predict(self, x: Array, y: Array, rounds: Array) -> tuple[Array, Array]:
+        """Mean, as above, and standard deviation by noise and by what is not known: (m, r)."""
+        deviation = np.empty(x.shape)
+        seen = self.seen.trend()
+        for same_rate, near, alike in self._kernels(x, y, rounds):
+            asked = Rounds(x[:, same_rate], y[:, None], rounds[same_rate])
+            trend = asked.trend()
+            cross = near[:, None] * alike + trend @ seen.T
+            flat = cross.reshape(cross.shape[0] * cross.shape[1], len(self.weights))
+            explained = (solve_triangular(self.factor, flat.T, lower=True) ** 2).sum(0)
+            unknown = 1 + (trend**2).sum(-1) - explained.reshape(cross.shape[:2])
+            deviation[:, same_rate] = np.sqrt(np.maximum(unknown, 0) + self.noise**2)
+        return _moments(self._mean_odds(x, y, rounds), deviation * np.sqrt(self.variance))
 
-    def _kernels(self, networks: Array, rounds: Array) -> tuple[Array, Array]:
-        """How near the networks are to those that were seen (m, n), and the rounds (r, n)."""
-        pairs = ((networks, self.networks), (rounds, self.rounds))
-        near, alike = (
-            np.exp(-0.5 * _squared_distances(new, seen) / self.stretch**2) for new, seen in pairs
-        )
-        return near, alike
+    def _mean_odds(self, x: Array, y: Array, rounds: Array) -> Array:
+        slopes = self.seen.trend().T @ self.weights
+        asked = Rounds(x, y[:, None], rounds)
+        odds = asked.expected(self.root) + asked.trend() @ slopes
+        for same_rate, near, alike in self._kernels(x, y, rounds):
+            odds[:, same_rate] += (near * self.weights) @ alike.T
+        return odds
+
+    def _kernels(
+        self, x: Array, y: Array, rounds: Array
+    ) -> Iterator[tuple[NDArray[np.intp], Array, Array]]:
+        """For the k rounds of each rate, the two factors of the kernel with what was seen.
+
+        Yields:
+            Places of the rounds (k,); how near the networks that they leave are (m, n), and how
+            alike the rounds (k, n).
+        """
+        seen = self.seen.place(), self.seen.described / _ROUND
+        rates, rate_of = np.unique(rounds[:, LOG_RATE], return_inverse=True)
+        for rate in range(len(rates)):
+            same = np.flatnonzero(rate_of == rate)
+            left = Rounds(x[:, same[0]], y, rounds[same[0]])
+            near, alike = (
+                np.exp(-0.5 * _squared_distances(new, old) / self.stretch**2)
+                for new, old in zip((left.place(), rounds[same] / _ROUND), seen, strict=True)
+            )
+            yield same, near, alike
+
+
+def _odds(accuracy: Array) -> Array:
+    odds: Array = logit(_DOUBT + (1 - 2 * _DOUBT) * np.clip(accuracy, 0, 1))
+    return odds
+
+
+def _moments(odds: Array, deviation: Array) -> tuple[Array, Array]:
+    """Mean and deviation of scaled accuracies whose log-odds are Gaussian."""
+    drawn_in = expit(odds[..., None] + deviation[..., None] * _ABSCISSAS)
+    y = np.clip((drawn_in - _DOUBT) / (1 - 2 * _DOUBT), 0, 1)
+    mean = y @ _WEIGHTS
+    return mean, np.sqrt(((y - mean[..., None]) ** 2) @ _WEIGHTS)
 
 
 def _squared_distances(a: Array, b: Array) -> Array:

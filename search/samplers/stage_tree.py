@@ -16,20 +16,25 @@ from search.errors import ExhaustedError
 from search.front.dominance import heights, on_front
 from search.samplers.known_tree import KnownTree
 from search.samplers.outlook import Children, Front, Grid, Outlook
-from search.samplers.round_model import Array, RoundModel
+from search.samplers.round_model import (
+    FRESH,
+    GLOBAL,
+    LOG_EPOCHS,
+    LOG_LR,
+    LOG_RATE,
+    Array,
+    RoundModel,
+    Rounds,
+)
 from search.samplers.space import SearchSpace
 from search.samplers.study import affordable_epochs, distributions
 
 _PARENTS = 50  # that are looked at for one proposal
 _OBSERVATIONS = 200  # that the model learns from
-_WIDTHS = np.geomspace(1 / 64, 1, 82)  # from which rounds are planned, 5 % apart: interpolated
+_WIDTHS = np.geomspace(1 / 320, 1, 100)  # from which rounds are planned, 6 % apart: interpolated
 # between coarser ones, a plan would reach parameter counts that no round does
 _LEAST_COST = 0.5  # of a round, in epochs: one without epochs is evaluated too
 _TIE = 1e-6  # rounds whose promises differ by less than this share promise the same
-_HALVINGS = 2.0  # of the width: its length scale in the model
-_ACCURACY = 0.15  # length scale of a network's scaled accuracy
-_FRESH = 2.0  # length scales between a round that inherits and one that starts fresh
-_RATE_HALVINGS, _EPOCH_DOUBLINGS, _LR_DECADES = 1.0, 2.0, 1.0  # length scales of a round's numbers
 
 
 class StageTreeSampler(BaseSampler):
@@ -41,22 +46,21 @@ class StageTreeSampler(BaseSampler):
     Training that does not pay where it is done may pay in what is pruned from there. Only the
     round itself is proposed; what follows is planned anew when its result is known.
 
-    The price of an epoch is what is left to gain over the epochs that are left to spend. The
-    greedy choice, of the most gain an epoch, would spend them on short rounds, whose networks
-    longer ones then make worthless.
+    The price of an epoch is the one at which the best plan spends the epochs that are left, or an
+    equal share of them with the plans of rounds in flight. The greedy choice, of the most gain an
+    epoch, would spend them on short rounds, whose networks longer ones then make worthless.
 
     The parameters of a child are known beforehand (those of a global round's child are taken to be
-    those of a uniform one's); its accuracy is a Gaussian variable, the parent's plus a change that
-    a `RoundModel` has learnt from the rounds that were run. Plans (`Outlook`) take the model's
-    word for what it has not seen: they count the noise of a round, not what is unknown of it.
-    Rounds in flight count with the accuracy that is expected of them.
+    those of a uniform one's); its accuracy is a Gaussian variable, which a `RoundModel` has learnt
+    from the rounds that were run. Plans (`Outlook`) take the model's word for what was not seen:
+    they count the noise of a round, not what is unknown of it. Rounds in flight count with the
+    accuracy that is expected of them.
 
     Rounds that start fresh are added to the root alone: their network is that of its shape,
     whatever was trained before, and a shorter schedule leads there as well.
 
-    Before there is anything to learn from, no round is expected to change the accuracy. That
-    makes the harshest and shortest ones the most promising, so a search begins with a chain of
-    them, which soon spans the front, and learns from it what such rounds cost.
+    Before there is anything to learn from, the model knows what small networks are like: so a
+    search begins with rounds that are to lead, one after the other, down to the smallest.
 
     Args:
         space: The choices of the search.
@@ -123,15 +127,15 @@ class StageTreeSampler(BaseSampler):
             some = nearest[first : first + _PARENTS]
             open_ = (self._epochs <= budget) & [self._open(schedules[i]) for i in some]
             if open_.any():
-                expected = model.predict(_networks(widths[some], y[some]), self._described)
-                children = self._children(widths[some], x[some], y[some], self._rates, *expected)
+                left_x = self._left(widths[some], x[some])[:, self._rates]
+                children = Children(left_x, *model.predict(left_x, y[some], self._described))
                 gain = children.gain(front) * self._random.uniform(1 - _TIE, 1, open_.shape)
                 parent, round_ = self._outlook(model, front).most_promising(
                     children,
                     self._costs,
                     np.where(open_, gain, -np.inf),
                     left[some] - 1,
-                    max(budget, _LEAST_COST),
+                    max(budget / (1 + len(self._tree.pending)), _LEAST_COST),
                 )
                 return (*schedules[some[parent]], self._rounds[round_])
         raise ExhaustedError("every schedule was tried")
@@ -151,37 +155,31 @@ class StageTreeSampler(BaseSampler):
         columns = {self._tree.x_at(width): width for width in _WIDTHS}
         grid = Grid(front, np.array(list(columns)))
         widths = np.repeat(list(columns.values()), len(grid.x) // len(columns))
-        every = model.mean(_networks(widths, grid.y), self._described)
-        change = np.column_stack([every[:, places].max(axis=1) for places in self._alike])
-        deviation = np.full(change.shape, model.noise_deviation)
-        children = self._children(widths, grid.x, grid.y, self._rates[first], change, deviation)
+        x = self._left(widths, grid.x)
+        every = model.expect(x[:, self._rates], grid.y, self._described)
+        best = np.column_stack([places[every[0][:, places].argmax(1)] for places in self._alike])
+        mean, deviation = (np.take_along_axis(of, best, axis=1) for of in every)
+        children = Children(x[:, self._rates[first]], mean, deviation)
         return Outlook.of(grid, children, self._costs[first], self._space.max_rounds - 1)
 
-    def _children(
-        self,
-        widths: Array,
-        x: Array,
-        y: Array,
-        rates: NDArray[np.intp],
-        change: Array,
-        deviation: Array,
-    ) -> Children:
-        """What rounds of some rates are expected to make of some networks."""
+    def _left(self, widths: Array, x: Array) -> Array:
+        """Scaled log-parameters that each of the rates leaves of networks (m, rates)."""
         different, places = np.unique(widths, return_inverse=True)
-        narrowings = np.array([self._narrowing(width) for width in different])[:, rates]
-        return Children(x[:, None] + narrowings[places], y[:, None] + change, deviation)
+        steps = np.array([self._narrowing(width) for width in different])
+        left: Array = x[:, None] + steps[places]
+        return left
 
     def _learnt(self, widths: Array, y: Array, behind: Array) -> RoundModel:
         """The model of the rounds that were run on the stages nearest to the front.
 
-        Rounds that failed count as the worst of those that did not, wherever that was.
+        Rounds that failed count as if they had left chance.
         """
         tree = self._tree
         children = np.flatnonzero(tree.parents >= 0)
         failed = list(tree.failed())
         parents = np.append(tree.parents[children], np.array([i for i, _ in failed], np.intp))
-        changes = y[children] - y[tree.parents[children]]
-        changes = np.append(changes, np.full(len(failed), changes.min(initial=0.0)))
+        x = np.append(tree.x[children], np.full(len(failed), np.nan))
+        left = np.append(y[children], np.zeros(len(failed)))
         relevant = np.argsort(behind[parents], kind="stable")[:_OBSERVATIONS]
         known = parents[relevant]
         rounds = [
@@ -189,8 +187,13 @@ class StageTreeSampler(BaseSampler):
             for i in relevant
         ]
         places = np.array([self._place[round_] for round_ in rounds], dtype=np.intp)
+        unknown = self._left(widths[known], tree.x[known])[range(len(known)), self._rates[places]]
+        x = np.where(np.isnan(x[relevant]), unknown, x[relevant])
+        root = tree.index(())
         return RoundModel.fit(
-            _networks(widths[known], y[known]), self._described[places], changes[relevant]
+            1.0 if root is None else y[root],
+            Rounds(x, y[known], self._described[places]),
+            left[relevant],
         )
 
     def _with_pending(self, model: RoundModel, x: Array, y: Array) -> tuple[Array, Array]:
@@ -200,10 +203,9 @@ class StageTreeSampler(BaseSampler):
             parent = tree.index(schedule[:-1])
             if parent is not None and tree.index(schedule) is None:
                 place = self._place[schedule[-1]]
-                width, before = tree.widths[[parent]], tree.y[[parent]]
-                change = model.mean(_networks(width, before), self._described[[place]])
-                x = np.append(x, tree.x[parent] + self._narrowing(width[0])[self._rates[place]])
-                y = np.append(y, before + change)
+                left = self._left(tree.widths[[parent]], tree.x[[parent]])[:, self._rates[[place]]]
+                expected, _ = model.expect(left, tree.y[[parent]], self._described[[place]])
+                x, y = np.append(x, left), np.append(y, expected)
         return x, y
 
     def _narrowing(self, width: float) -> Array:
@@ -212,31 +214,21 @@ class StageTreeSampler(BaseSampler):
         return np.array([self._tree.x_at(width * rate) - now for rate in self._space.rates])
 
 
-def _networks(widths: Array, y: Array) -> Array:
-    """The model's features of networks; what a round does varies with the width, not the size."""
-    return np.column_stack((np.log2(widths) / _HALVINGS, y / _ACCURACY))
-
-
 def _describe(rounds: Sequence[Round]) -> Array:
-    """The model's features of rounds, each in units of its length scale."""
-    return np.array(
-        [
-            (
-                _FRESH * (r.start == "fresh"),
-                r.allocation == "global",
-                np.log2(r.rate) / _RATE_HALVINGS,
-                np.log2(r.epochs + _LEAST_COST) / _EPOCH_DOUBLINGS,
-                np.log10(r.lr) / _LR_DECADES,
-            )
-            for r in rounds
-        ]
-    )
+    """Rounds as the model sees them."""
+    described = np.empty((len(rounds), 5))
+    described[:, LOG_RATE] = np.log2([one.rate for one in rounds])
+    described[:, LOG_EPOCHS] = np.log2([one.epochs + _LEAST_COST for one in rounds])
+    described[:, LOG_LR] = np.log10([one.lr for one in rounds])
+    described[:, FRESH] = [one.start == "fresh" for one in rounds]
+    described[:, GLOBAL] = [one.allocation == "global" for one in rounds]
+    return described
 
 
-def _but_for_lr(rounds: Sequence[Round]) -> list[list[int]]:
+def _but_for_lr(rounds: Sequence[Round]) -> list[NDArray[np.intp]]:
     """Places of the rounds that inherit, those together that differ in the learning rate alone."""
     alike: dict[Round, list[int]] = {}
     for place, round_ in enumerate(rounds):
         if round_.start == "inherit":
             alike.setdefault(replace(round_, lr=1.0), []).append(place)
-    return list(alike.values())
+    return [np.array(places) for places in alike.values()]
