@@ -169,7 +169,7 @@ class SearchConfig:
     prune: Annotated[
         Literal["notebook", "all"],
         arg(
-            help="Which blocks may lose channels. notebook: the four of eight that it prunes. all: "
+            help="Which blocks may lose channels. notebook: the four that it prunes. all: "
             "the last five, and from a tenth of their width on all alike, which makes far better "
             "networks of 15,000 parameters and less."
         ),

@@ -212,7 +212,8 @@ class _Simulation:
             edge = (stage.id, round_)
             if edge in self._ready:
                 yield self._ready[edge] - self._now
-            if self._usage.shares and edge in self._known:
+            known = self._usage.shares and edge in self._known
+            if known:
                 made = self._known[edge]
             else:
                 if round_.epochs > self._left:
@@ -229,7 +230,7 @@ class _Simulation:
             stage = made
             last = position == len(schedule)
             self._take(stage, last=last)
-            if not last and self._usage.early_stop and self._far_behind(stage):
+            if not (last or known) and self._usage.early_stop and self._far_behind(stage):
                 return True
         return True
 
