@@ -179,13 +179,13 @@ class SearchConfig:
         _flag(
             "RATE ...", "Choices of a round's rate: the share of the present width that is kept."
         ),
-    ] = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+    ] = (0.05, 0.1, 0.3, 0.6, 0.8)
     epochs: Annotated[
         tuple[int, ...], _flag("N ...", "Choices of a round's fine-tuning epochs.")
-    ] = (3, 10, 30)
+    ] = (5, 10, 20, 40)
     lrs: Annotated[tuple[float, ...], _flag("LR ...", "Choices of a round's learning rate.")] = (
-        4e-3,
-        1.6e-2,
+        5e-3,
+        1.5e-2,
     )
     allocations: Annotated[
         tuple[Literal["uniform", "global"], ...],

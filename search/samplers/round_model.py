@@ -1,7 +1,7 @@
 """What a round will make of a network, learnt from the rounds that were run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Self
 
@@ -17,12 +17,13 @@ LOG_RATE, LOG_EPOCHS, LOG_LR, FRESH, GLOBAL = range(5)  # columns of rounds
 _DOUBT = 0.04  # by which accuracies are drawn in from chance and from 1 for finite log-odds
 # Before anything was seen: networks of size x allow an accuracy of 1 - exp(-(x / _KNEE)^2), in
 # log-odds less for each halving of the width by the round, more for each doubling of its epochs
-# and for greater learning rates; but no more than the root has.
+# and for greater learning rates, but no more than the root has. By what a network is better than
+# its own size usually is, a gentle round's is better, too.
 _KNEE, _SHARPNESS = 0.3, 2.0
-_HALVED, _DOUBLED, _TENFOLD = 0.3, 0.3, 0.4
-_USUAL_EPOCHS, _USUAL_LR = np.log2(2.5), -2.0
-_TREND = np.array([0.5, 0.3, 0.2, 0.2, 0.3])  # deviations of the slopes of a trend
-_SIZE, _ODDS = 0.15, 1.5  # length scales, in scaled log-parameters and in log-odds
+_HALVED, _DOUBLED, _TENFOLD, _INHERITED = 0.15, 0.3, 0.4, 0.5
+_FEW_EPOCHS, _USUAL_EPOCHS, _USUAL_LR = np.log2(5), np.log2(10.5), -2.0
+_TREND = np.array([0.5, 0.3, 0.2, 0.2, 0.3, 0.3])  # deviations of the slopes of a trend
+_SIZE, _ODDS = 0.15, 1.0  # length scales, in scaled log-parameters and in log-odds
 _ROUND = np.array([2.0, 2.0, 0.5, 0.5, 1.0])  # length scales, in the order of a round's columns
 _STRETCH = (0.7, 1.4)  # of all length scales
 _NOISE = (0.15, 0.3, 0.6)  # standard deviation, relative to the signal's
@@ -38,42 +39,55 @@ class Rounds:
 
     Attributes:
         x: Scaled log-parameters that are left.
-        y: Scaled accuracy of the network before.
         described: What is done (..., 5): log2 of the rate, log2 of the epochs + 1/2, log10 of the
             learning rate, 1 if the round starts fresh, 1 if it is global.
+        x_before: Scaled log-parameters of the network before.
+        y_before: Its scaled accuracy.
+        root: Scaled accuracy of the root.
     """
 
     x: Array
-    y: Array
     described: Array
+    x_before: Array
+    y_before: Array
+    root: float
 
     def place(self) -> Array:
         """In units of length scales, (..., 2): what is left, apart from what is done."""
-        columns = np.broadcast_arrays(self.x / _SIZE, _odds(self.y) / _ODDS)
+        columns = np.broadcast_arrays(self.x / _SIZE, self._excess() / _ODDS)
         return np.stack(columns, axis=-1)
 
     def trend(self) -> Array:
-        """What the trend is linear in (..., 5), in units in which slopes deviate by 1."""
-        effects = self._effects()
-        trend: Array = np.stack(np.broadcast_arrays(1.0, *effects), axis=-1) * _TREND
+        """What the trend is linear in (..., 6), in units in which slopes deviate by 1."""
+        trend: Array = np.stack(np.broadcast_arrays(1.0, *self._effects()), axis=-1) * _TREND
         return trend
 
-    def expected(self, root: float) -> Array:
-        """Log-odds that are left, before anything was seen; `root` is the root's accuracy."""
-        size, halvings, doublings, decades = self._effects()
-        allowed = size + _HALVED * halvings + _DOUBLED * doublings + _TENFOLD * decades
-        most = _odds(np.array(root))
-        lesser: Array = -np.logaddexp(-_SHARPNESS * allowed, -_SHARPNESS * most) / _SHARPNESS
-        return lesser
+    def expected(self) -> Array:
+        """Log-odds that are left, before anything was seen."""
+        size, halvings, doublings, decades, inherited = self._effects()
+        done = _HALVED * halvings + _DOUBLED * doublings + _TENFOLD * decades
+        return self._capped(size + done) + _INHERITED * inherited
 
-    def _effects(self) -> tuple[Array, Array, Array, Array]:
+    def _effects(self) -> tuple[Array, Array, Array, Array, Array]:
         done = self.described
+        rate, fresh = np.exp2(done[..., LOG_RATE]), done[..., FRESH]
         return (
-            _odds(-np.expm1(-((np.maximum(self.x, 0) / _KNEE) ** 2))),
+            _allowed(self.x),
             done[..., LOG_RATE],
-            done[..., LOG_EPOCHS] - _USUAL_EPOCHS,
+            done[..., LOG_EPOCHS] - _FEW_EPOCHS,
             done[..., LOG_LR] - _USUAL_LR,
+            rate * (1 - fresh) * self._excess(),
         )
+
+    def _excess(self) -> Array:
+        """Log-odds by which networks are better than those of their sizes usually are."""
+        usual = _allowed(self.x_before) + _DOUBLED * (_USUAL_EPOCHS - _FEW_EPOCHS)
+        return _odds(self.y_before) - self._capped(usual)
+
+    def _capped(self, odds: Array) -> Array:
+        most = _odds(np.array(self.root))
+        capped: Array = -np.logaddexp(-_SHARPNESS * odds, -_SHARPNESS * most) / _SHARPNESS
+        return capped
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +105,6 @@ class RoundModel:
     2.1, sections 2.7 and 5.4.1.
     """
 
-    root: float
     seen: Rounds
     weights: Array
     factor: Array  # lower triangle
@@ -100,15 +113,14 @@ class RoundModel:
     variance: float
 
     @classmethod
-    def fit(cls, root: float, seen: Rounds, accuracies: Array) -> Self:
+    def fit(cls, seen: Rounds, accuracies: Array) -> Self:
         """Learn from rounds.
 
         Args:
-            root: Scaled accuracy of the root.
-            seen: Arrays of (n,), (n,) and (n, 5).
+            seen: Arrays of (n,) and (n, 5).
             accuracies: Scaled ones of what they left (n,).
         """
-        departures = _odds(accuracies) - seen.expected(root)
+        departures = _odds(accuracies) - seen.expected()
         trend = seen.trend()
         place = np.column_stack((seen.place(), seen.described / _ROUND))
         alike, squared, count = trend @ trend.T, _squared_distances(place, place), len(place)
@@ -123,66 +135,66 @@ class RoundModel:
             evidence = -np.log(np.diag(factor)).sum() - 0.5 * degrees * np.log(squares)
             if best is None or evidence > best[0]:
                 variance = squares / degrees
-                model = cls(root, seen, weights, factor, stretch, noise, variance)
+                model = cls(seen, weights, factor, stretch, noise, variance)
                 best = evidence, model
         assert best is not None
         return best[1]
 
-    def expect(self, x: Array, y: Array, rounds: Array) -> tuple[Array, Array]:
+    def expect(self, asked: Rounds) -> tuple[Array, Array]:
         """What each of some rounds leaves of each of some networks, if the model is right.
 
         Args:
-            x: Scaled log-parameters that are left (m, r), the same for rounds of one rate.
-            y: Scaled accuracies of the networks (m,).
-            rounds: As in `Rounds.described` (r, 5).
+            asked: What is left (m, r), the same for rounds of one rate; the rounds (r, 5); and
+                the networks (m, 1).
 
         Returns:
             Mean of the scaled accuracy, and its standard deviation by noise alone: (m, r) each.
         """
-        odds = self._mean_odds(x, y, rounds)
+        odds = self._mean_odds(asked)
         return _moments(odds, np.full(odds.shape, self.noise * np.sqrt(self.variance)))
 
-    def predict(self, x: Array, y: Array, rounds: Array) -> tuple[Array, Array]:
+    def predict(self, asked: Rounds) -> tuple[Array, Array]:
         """Mean, as above, and standard deviation by noise and by what is not known: (m, r)."""
-        deviation = np.empty(x.shape)
+        deviation = np.empty(asked.x.shape)
         seen = self.seen.trend()
-        for same_rate, near, alike in self._kernels(x, y, rounds):
-            asked = Rounds(x[:, same_rate], y[:, None], rounds[same_rate])
-            trend = asked.trend()
+        for same_rate, some, near, alike in self._kernels(asked):
+            trend = some.trend()
             cross = near[:, None] * alike + trend @ seen.T
             flat = cross.reshape(cross.shape[0] * cross.shape[1], len(self.weights))
             explained = (solve_triangular(self.factor, flat.T, lower=True) ** 2).sum(0)
             unknown = 1 + (trend**2).sum(-1) - explained.reshape(cross.shape[:2])
             deviation[:, same_rate] = np.sqrt(np.maximum(unknown, 0) + self.noise**2)
-        return _moments(self._mean_odds(x, y, rounds), deviation * np.sqrt(self.variance))
+        return _moments(self._mean_odds(asked), deviation * np.sqrt(self.variance))
 
-    def _mean_odds(self, x: Array, y: Array, rounds: Array) -> Array:
-        slopes = self.seen.trend().T @ self.weights
-        asked = Rounds(x, y[:, None], rounds)
-        odds = asked.expected(self.root) + asked.trend() @ slopes
-        for same_rate, near, alike in self._kernels(x, y, rounds):
+    def _mean_odds(self, asked: Rounds) -> Array:
+        odds = asked.expected() + asked.trend() @ (self.seen.trend().T @ self.weights)
+        for same_rate, _, near, alike in self._kernels(asked):
             odds[:, same_rate] += (near * self.weights) @ alike.T
         return odds
 
-    def _kernels(
-        self, x: Array, y: Array, rounds: Array
-    ) -> Iterator[tuple[NDArray[np.intp], Array, Array]]:
+    def _kernels(self, asked: Rounds) -> Iterator[tuple[NDArray[np.intp], Rounds, Array, Array]]:
         """For the k rounds of each rate, the two factors of the kernel with what was seen.
 
         Yields:
-            Places of the rounds (k,); how near the networks that they leave are (m, n), and how
-            alike the rounds (k, n).
+            Places of the rounds (k,); these rounds; how near the networks that they leave are
+            (m, n), and how alike the rounds (k, n).
         """
         seen = self.seen.place(), self.seen.described / _ROUND
-        rates, rate_of = np.unique(rounds[:, LOG_RATE], return_inverse=True)
+        rates, rate_of = np.unique(asked.described[:, LOG_RATE], return_inverse=True)
         for rate in range(len(rates)):
             same = np.flatnonzero(rate_of == rate)
-            left = Rounds(x[:, same[0]], y, rounds[same[0]])
+            some = replace(asked, x=asked.x[:, same], described=asked.described[same])
+            mine = some.place()[:, 0], some.described / _ROUND
             near, alike = (
                 np.exp(-0.5 * _squared_distances(new, old) / self.stretch**2)
-                for new, old in zip((left.place(), rounds[same] / _ROUND), seen, strict=True)
+                for new, old in zip(mine, seen, strict=True)
             )
-            yield same, near, alike
+            yield same, some, near, alike
+
+
+def _allowed(x: Array) -> Array:
+    """Log-odds that sizes allow."""
+    return _odds(-np.expm1(-((np.maximum(x, 0) / _KNEE) ** 2)))
 
 
 def _odds(accuracy: Array) -> Array:

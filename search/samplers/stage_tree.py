@@ -127,8 +127,8 @@ class StageTreeSampler(BaseSampler):
             some = nearest[first : first + _PARENTS]
             open_ = (self._epochs <= budget) & [self._open(schedules[i]) for i in some]
             if open_.any():
-                left_x = self._left(widths[some], x[some])[:, self._rates]
-                children = Children(left_x, *model.predict(left_x, y[some], self._described))
+                asked = self._asked(widths[some], x[some], y[some])
+                children = Children(asked.x, *model.predict(asked))
                 gain = children.gain(front) * self._random.uniform(1 - _TIE, 1, open_.shape)
                 parent, round_ = self._outlook(model, front).most_promising(
                     children,
@@ -155,19 +155,29 @@ class StageTreeSampler(BaseSampler):
         columns = {self._tree.x_at(width): width for width in _WIDTHS}
         grid = Grid(front, np.array(list(columns)))
         widths = np.repeat(list(columns.values()), len(grid.x) // len(columns))
-        x = self._left(widths, grid.x)
-        every = model.expect(x[:, self._rates], grid.y, self._described)
+        asked = self._asked(widths, grid.x, grid.y)
+        every = model.expect(asked)
         best = np.column_stack([places[every[0][:, places].argmax(1)] for places in self._alike])
         mean, deviation = (np.take_along_axis(of, best, axis=1) for of in every)
-        children = Children(x[:, self._rates[first]], mean, deviation)
+        children = Children(asked.x[:, first], mean, deviation)
         return Outlook.of(grid, children, self._costs[first], self._space.max_rounds - 1)
 
-    def _left(self, widths: Array, x: Array) -> Array:
-        """Scaled log-parameters that each of the rates leaves of networks (m, rates)."""
+    def _asked(self, widths: Array, x: Array, y: Array) -> Rounds:
+        """Every round on each of some networks."""
         different, places = np.unique(widths, return_inverse=True)
         steps = np.array([self._narrowing(width) for width in different])
-        left: Array = x[:, None] + steps[places]
-        return left
+        steps = steps.reshape(len(different), len(self._space.rates))
+        return Rounds(
+            x=(x[:, None] + steps[places])[:, self._rates],
+            described=self._described,
+            x_before=x[:, None],
+            y_before=y[:, None],
+            root=self._root_accuracy(),
+        )
+
+    def _root_accuracy(self) -> float:
+        root = self._tree.index(())
+        return 1.0 if root is None else float(self._tree.y[root])
 
     def _learnt(self, widths: Array, y: Array, behind: Array) -> RoundModel:
         """The model of the rounds that were run on the stages nearest to the front.
@@ -178,7 +188,6 @@ class StageTreeSampler(BaseSampler):
         children = np.flatnonzero(tree.parents >= 0)
         failed = list(tree.failed())
         parents = np.append(tree.parents[children], np.array([i for i, _ in failed], np.intp))
-        x = np.append(tree.x[children], np.full(len(failed), np.nan))
         left = np.append(y[children], np.zeros(len(failed)))
         relevant = np.argsort(behind[parents], kind="stable")[:_OBSERVATIONS]
         known = parents[relevant]
@@ -187,14 +196,15 @@ class StageTreeSampler(BaseSampler):
             for i in relevant
         ]
         places = np.array([self._place[round_] for round_ in rounds], dtype=np.intp)
-        unknown = self._left(widths[known], tree.x[known])[range(len(known)), self._rates[places]]
-        x = np.where(np.isnan(x[relevant]), unknown, x[relevant])
-        root = tree.index(())
-        return RoundModel.fit(
-            1.0 if root is None else y[root],
-            Rounds(x, y[known], self._described[places]),
-            left[relevant],
+        asked = self._asked(widths[known], tree.x[known], y[known])
+        seen = Rounds(
+            x=asked.x[np.arange(len(known)), places],
+            described=self._described[places],
+            x_before=tree.x[known],
+            y_before=y[known],
+            root=asked.root,
         )
+        return RoundModel.fit(seen, left[relevant])
 
     def _with_pending(self, model: RoundModel, x: Array, y: Array) -> tuple[Array, Array]:
         """Some points, and those that rounds in flight are expected to add."""
@@ -203,9 +213,9 @@ class StageTreeSampler(BaseSampler):
             parent = tree.index(schedule[:-1])
             if parent is not None and tree.index(schedule) is None:
                 place = self._place[schedule[-1]]
-                left = self._left(tree.widths[[parent]], tree.x[[parent]])[:, self._rates[[place]]]
-                expected, _ = model.expect(left, tree.y[[parent]], self._described[[place]])
-                x, y = np.append(x, left), np.append(y, expected)
+                asked = self._asked(tree.widths[[parent]], tree.x[[parent]], tree.y[[parent]])
+                x = np.append(x, asked.x[0, place])
+                y = np.append(y, model.expect(asked)[0][0, place])
         return x, y
 
     def _narrowing(self, width: float) -> Array:
