@@ -5,7 +5,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 from pruning.importance import Importance
 
-RECIPE_VERSION = 4
+RECIPE_VERSION = 5
 """Raised whenever the same recipe would give other weights than before."""
 
 RecipeName: TypeAlias = Literal["measured", "notebook"]

@@ -3,7 +3,7 @@
 import torch
 
 from models import StudentNet
-from pruning import StudentArchitecture
+from pruning import Prune, StudentArchitecture
 
 
 def random_net(channels: list[int] | tuple[int, ...], seed: int) -> StudentNet:
@@ -18,5 +18,5 @@ def random_net(channels: list[int] | tuple[int, ...], seed: int) -> StudentNet:
     return net.eval()
 
 
-def architecture_of(net: StudentNet) -> StudentArchitecture:
-    return StudentArchitecture(channels=net.channels, num_classes=net.num_classes)
+def architecture_of(net: StudentNet, prune: Prune = "notebook") -> StudentArchitecture:
+    return StudentArchitecture(channels=net.channels, num_classes=net.num_classes, prune=prune)

@@ -160,6 +160,17 @@ def test_global_rounds_keep_the_total_of_the_uniform_rule_round_after_round() ->
         assert sum(channels) == sum(architecture.channels_at(width_mult(schedule)))
 
 
+def test_a_block_without_batch_norm_keeps_to_the_uniform_rule() -> None:
+    net = random_net(student_channels(4), seed=0)
+    architecture = architecture_of(net, "all")
+    left = allocate(net, architecture, net.channels, rounds("global", 0.3))
+    uniform = architecture.channels_at(0.3)
+    assert left != uniform
+    assert left[-1] == uniform[-1]
+    assert sum(left) == sum(uniform)
+    slim(net, architecture, left)
+
+
 def test_a_block_below_its_floor_keeps_what_it_has() -> None:
     """Rounds of both kinds can come to the uniform rule's total (here 16) by other counts."""
     architecture = StudentArchitecture(channels=(4, 4, 4, 8, 8, 8, 8, 4), num_classes=5)

@@ -153,6 +153,7 @@ def test_a_fresh_round_has_nothing_of_its_parent_but_the_shape(
         weight_decay=recipe.weight_decay,
         generator=generator,
         decay=True,
+        warm_up=recipe.warm_up,
     )
     recalibrate(net, runner.data, generator=generator)
     for name, tensor in net.state_dict().items():

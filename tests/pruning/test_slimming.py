@@ -55,6 +55,35 @@ def test_pruned_net_equals_wide_net_with_silenced_channels(
     torch.testing.assert_close(slimmed.double()(images), silenced.double()(images))
 
 
+@given(channels=WIDTHS, seed=st.integers(0, 99), data=st.data())
+def test_outputs_of_the_last_block_go_by_the_norms_of_the_weights_around_them(
+    channels: list[int], seed: int, data: st.DataObject
+) -> None:
+    """The pruned net computes what the wide one does with the others' classifier columns zero."""
+    net, silenced = random_net(channels, seed), random_net(channels, seed)
+    left = data.draw(st.integers(1, channels[-1]))
+    slimmed = slim(net, architecture_of(net, "all"), [*channels[:-1], left])
+    made = net.get_submodule("cnn.7.3").weight.detach().flatten(1)
+    read = net.fc[0].weight.detach()
+    norms = [float(made[one].norm() * read[:, one].norm()) for one in range(channels[-1])]
+    for dropped in sorted(range(channels[-1]), key=norms.__getitem__)[: channels[-1] - left]:
+        silenced.fc[0].weight.data[:, dropped] = 0
+    images = torch.rand(2, 3, 16, 16, dtype=torch.float64)
+    torch.testing.assert_close(slimmed.double()(images), silenced.double()(images))
+
+
+def test_all_blocks_may_be_pruned() -> None:
+    full = (16, 32, 64, 128, 256, 256, 256, 256)
+    net = StudentNet(channels=full)
+    everywhere, notebook = (architecture_of(net, prune) for prune in ("all", "notebook"))
+    for width, early, late in ((1, 1, 1), (0.5, 1, 0.5), (0.1, 1, 0.1), (0.05, 0.5, 0.05)):
+        expected = [*(int(n * early) for n in full[:3]), *(int(n * late) for n in full[3:])]
+        assert everywhere.channels_at(width) == tuple(expected)
+        assert notebook.channels_at(width) == (*full[:3], *expected[3:7], 256)
+    assert everywhere.channels_at(0) == (1,) * 8
+    assert everywhere.channels_at(0.5, of=(4,) * 8) == (4, 4, 4, 2, 2, 2, 2, 2)
+
+
 def notebook_slimming(wide: StudentNet, narrow: StudentNet) -> dict[str, Tensor]:
     """The notebook's outcome, said tensor by tensor: which rows and columns each one keeps.
 

@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -190,6 +191,35 @@ def test_a_falling_learning_rate_ends_near_zero(
         return float(torch.stack(moves).sum())
 
     assert last_move(decay=True) < 0.2 * last_move(decay=False)
+
+
+def test_a_learning_rate_rises_over_its_share_of_the_steps(
+    few_digits: ImageData, architecture: StudentArchitecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def recorded(optimizer: torch.optim.AdamW, *arguments: Any) -> Any:
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(optimizer, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", recorded)
+    _, net = slimmed_net(architecture)
+    fine_tune(
+        net,
+        few_digits,
+        epochs=20,
+        lr=0.01,
+        batch_size=len(few_digits.train),
+        weight_decay=0.0,
+        generator=generator(),
+        decay=True,
+        warm_up=0.2,
+    )
+    falling = [0.01 * (1 - at / 20) for at in range(20)]
+    rising = [0.25, 0.5, 0.75, *[1] * 17]
+    expected = [a * b for a, b in zip(falling, rising, strict=True)]
+    assert rates == pytest.approx(expected)
 
 
 def as_in_the_notebook(net: nn.Module) -> nn.Module:

@@ -75,6 +75,12 @@ def test_searches_from_before_a_flag_have_its_default(flag: str) -> None:
     assert SearchConfig.from_json(record) == SearchConfig(trials=3)
 
 
+def test_searches_from_before_prune_was_a_choice_prune_what_the_notebook_does() -> None:
+    record = SearchConfig().to_json()
+    del record["prune"]
+    assert SearchConfig.from_json(record) == SearchConfig(prune="notebook")
+
+
 @pytest.mark.parametrize("record", [None, [], "config", {}])
 def test_what_is_no_record_is_refused(record: object) -> None:
     with pytest.raises(RefusedError, match="damaged"):
@@ -125,7 +131,7 @@ def test_what_may_change_on_resume(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rates": (0.5,)}, r"with --rates 0.02 0.05 .* 0.9, not with --rates 0.5\."),
+        ({"rates": (0.5,)}, r"with --rates 0.05 0.1 .* 0.8, not with --rates 0.5\."),
         ({"epochs": (1,)}, "--epochs"),
         ({"lrs": (1.0,)}, "--lrs"),
         ({"max_rounds": 3}, "--max-rounds"),
@@ -136,6 +142,7 @@ def test_what_may_change_on_resume(change: dict[str, Any]) -> None:
         ({"early_stop": False}, "with --early-stop, not with --no-early-stop"),
         ({"checkpoint": Path("other.bin")}, "without --checkpoint, not with"),
         ({"sampler": "tpe"}, "with --sampler stage-tree, not with --sampler tpe"),
+        ({"prune": "notebook"}, "with --prune all, not with --prune notebook"),
         ({"seed": 1}, "--seed"),
         ({"image_size": 64}, "--image-size"),
         ({"batch_size": 64}, "--batch-size"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -8,7 +10,6 @@ from search.samplers.round_model import LOG_EPOCHS, LOG_LR, LOG_RATE, Array, Rou
 RANDOM = np.random.default_rng(0)
 ROOT = 0.95
 RATES = np.log2([0.1, 0.5, 0.8])
-NOTHING = RoundModel.fit(ROOT, Rounds(np.empty(0), np.empty(0), np.empty((0, 5))), np.empty(0))
 
 
 def described(count: int) -> Array:
@@ -20,11 +21,28 @@ def described(count: int) -> Array:
     return rounds
 
 
-SEEN = Rounds(RANDOM.uniform(0, 1, 40), RANDOM.uniform(0.2, 0.9, 40), described(40))
-LEFT = RANDOM.uniform(0.1, 0.9, 40)
-ROUNDS = described(7)
-BEFORE = RANDOM.uniform(0.3, 0.9, 6)
-X = RANDOM.uniform(0.1, 0.9, (6, 3))[:, np.searchsorted(RATES, ROUNDS[:, LOG_RATE])]
+def seen(count: int) -> Rounds:
+    uniform = RANDOM.uniform
+    return Rounds(
+        uniform(0, 1, count), described(count), uniform(0, 1, count), uniform(0, 0.9, count), ROOT
+    )
+
+
+SEEN, LEFT = seen(40), RANDOM.uniform(0.1, 0.9, 40)
+NOTHING = RoundModel.fit(seen(0), np.empty(0))
+
+
+def asked(networks: int, rounds: Array) -> Rounds:
+    """Some networks, each with every round; rounds of one rate leave the same size."""
+    sizes = RANDOM.uniform(0.1, 0.9, (networks, len(RATES)))
+    before = RANDOM.uniform(0.3, 0.9, (2, networks, 1))
+    return Rounds(sizes[:, np.searchsorted(RATES, rounds[:, LOG_RATE])], rounds, *before, ROOT)
+
+
+def flat(pairs: Rounds) -> Rounds:
+    networks, rounds = pairs.x.shape
+    before = (np.repeat(column, rounds) for column in (pairs.x_before, pairs.y_before))
+    return Rounds(pairs.x.ravel(), np.tile(pairs.described, (networks, 1)), *before, ROOT)
 
 
 def kernel(a: Rounds, b: Rounds, stretch: float) -> Array:
@@ -35,7 +53,7 @@ def kernel(a: Rounds, b: Rounds, stretch: float) -> Array:
 
 
 def moments(odds: Array, variance: Array) -> tuple[Array, Array]:
-    """Of scaled accuracies, by many points rather than three."""
+    """Mean and deviation of the accuracies whose log-odds are Gaussian, by quadrature."""
     points, weights = np.polynomial.hermite_e.hermegauss(3)
     weights /= weights.sum()
     y = np.clip((expit(odds[:, None] + np.sqrt(variance)[:, None] * points) - 0.04) / 0.92, 0, 1)
@@ -43,16 +61,16 @@ def moments(odds: Array, variance: Array) -> tuple[Array, Array]:
 
 
 def test_it_is_the_textbook_s_gaussian_process() -> None:
-    model = RoundModel.fit(ROOT, SEEN, LEFT)
-    new = Rounds(X.ravel(), np.repeat(BEFORE, len(ROUNDS)), np.tile(ROUNDS, (len(BEFORE), 1)))
+    model, pairs = RoundModel.fit(SEEN, LEFT), asked(6, described(7))
+    new = flat(pairs)
     own = kernel(SEEN, SEEN, model.stretch) + model.noise**2 * np.eye(len(LEFT))
     cross = kernel(new, SEEN, model.stretch)
-    departures = logit(0.04 + 0.92 * LEFT) - SEEN.expected(ROOT)
-    odds = new.expected(ROOT) + cross @ np.linalg.solve(own, departures)
+    departures = logit(0.04 + 0.92 * LEFT) - SEEN.expected()
+    odds = new.expected() + cross @ np.linalg.solve(own, departures)
     unknown = np.diag(kernel(new, new, model.stretch) - cross @ np.linalg.solve(own, cross.T))
     for found, variance in (
-        (model.predict(X, BEFORE, ROUNDS), unknown + model.noise**2),
-        (model.expect(X, BEFORE, ROUNDS), np.full(len(odds), model.noise**2)),
+        (model.predict(pairs), unknown + model.noise**2),
+        (model.expect(pairs), np.full(len(odds), model.noise**2)),
     ):
         mean, deviation = moments(odds, model.variance * variance)
         assert found[0].ravel() == pytest.approx(mean, abs=1e-6)
@@ -61,25 +79,41 @@ def test_it_is_the_textbook_s_gaussian_process() -> None:
 
 def test_its_kernel_is_the_likeliest_of_those_it_tries() -> None:
     """A smooth function with little noise, and noise alone, are told apart."""
-    smooth = RoundModel.fit(ROOT, SEEN, 0.2 + 0.5 * SEEN.x)
-    assert smooth.noise == 0.15
-    assert RoundModel.fit(ROOT, SEEN, LEFT).noise == 0.6
+    assert RoundModel.fit(SEEN, 0.2 + 0.5 * SEEN.x).noise == 0.15
+    assert RoundModel.fit(SEEN, LEFT).noise == 0.6
+
+
+def before(*, x: Array, y: float, rate: float = 0.5, epochs: int = 8) -> Array:
+    """Accuracies that are expected before anything was seen, of networks twice as large."""
+    round_ = np.array([[np.log2(rate), np.log2(epochs + 0.5), -2.0, 0, 0]])
+    parents = np.minimum(x + 0.1, 1)[:, None], np.full((len(x), 1), y)
+    return NOTHING.expect(Rounds(x[:, None], round_, *parents, ROOT))[0][:, 0]
 
 
 def test_before_anything_is_seen_it_knows_what_small_networks_are_like() -> None:
-    sizes = np.linspace(0, 1, 9)[:, None]
-    round_ = np.array([[-1.0, np.log2(8.5), -2.0, 0, 0]])
-    longer = np.array([[-1.0, np.log2(34), -2.0, 0, 0]])
-    usual, long = (
-        NOTHING.expect(sizes, np.full(9, 0.9), one)[0][:, 0] for one in (round_, longer)
-    )
+    sizes = np.linspace(0, 1, 9)
+    usual = before(x=sizes, y=0.9)
     assert (np.diff(usual) > 0).all()
-    assert (long > usual).all()
-    assert usual[0] < 0.1  # one channel in every block
-    assert long[-1] < ROOT + 0.01
+    assert usual[0] < 0.15  # one channel in every block
+    assert (before(x=sizes, y=0.9, epochs=32) > usual).all()
+    assert (before(x=sizes, y=0.95) > usual).all()  # the round inherits
+    assert (before(x=sizes, y=0.9) - before(x=sizes, y=0.5) > 0.02).all()
+
+
+def test_what_starts_fresh_inherits_nothing() -> None:
+    pairs = asked(5, described(3))
+    pairs.described[:, 3] = 1
+    other = replace(pairs, y_before=pairs.y_before / 2)
+    assert NOTHING.expect(pairs)[0] == pytest.approx(NOTHING.expect(other)[0])
 
 
 def test_it_is_certain_only_near_what_it_has_seen() -> None:
-    model = RoundModel.fit(ROOT, SEEN, 0.2 + 0.5 * SEEN.x)
-    known = (SEEN.x[:1, None], SEEN.y[:1], SEEN.described[:1])
-    assert model.predict(*known)[1] < 0.5 * NOTHING.predict(*known)[1]
+    model = RoundModel.fit(SEEN, 0.2 + 0.5 * SEEN.x)
+    known = Rounds(
+        SEEN.x[:1, None],
+        SEEN.described[:1],
+        SEEN.x_before[:1, None],
+        SEEN.y_before[:1, None],
+        ROOT,
+    )
+    assert model.predict(known)[1] < 0.5 * NOTHING.predict(known)[1]

@@ -4,7 +4,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from pruning import Schedule
+from pruning import Schedule, width_mult
 from search.errors import ExhaustedError
 from search.samplers.by_name import sampler_maker
 from search.samplers.space import SearchSpace
@@ -22,10 +22,15 @@ def maker(*, space: SearchSpace = SPACE, seed: int = 0) -> NewSampler:
     return sampler_maker("stage-tree", space, SCALE, ARCHITECTURE, seed=seed)
 
 
-def test_a_search_begins_with_the_harshest_and_shortest_round() -> None:
-    for study in (study_of(), study_of(stage_of((), 0.9))):
-        (asked,) = study.propose(maker()(0), EPOCHS)[1]
-        assert (asked.rate, asked.epochs) == (0.5, 1)
+def test_a_search_soon_leads_down_to_the_smallest_networks() -> None:
+    study, new_sampler = study_of(stage_of((), 0.9)), maker()
+    widths = []
+    for draw in range(12):
+        row, schedule = study.propose(new_sampler(draw), EPOCHS)
+        widths.append(width_mult(schedule))
+        study.observe(stage_of(schedule))
+        study.settle(row)
+    assert min(widths) <= 0.25
 
 
 def test_workers_that_start_together_share_out_the_rounds_of_the_root() -> None:
@@ -59,20 +64,19 @@ def test_a_resumed_search_proposes_what_the_first_run_would_have() -> None:
 
 
 def test_it_learns_which_rounds_pay() -> None:
-    """Where a learning rate gives accuracy at no cost, it is soon the one that is asked for."""
+    """Where a learning rate costs accuracy, it is soon asked for no more."""
 
     def accuracy(schedule: Schedule) -> float:
-        good = sum(round_.lr == 3e-3 for round_ in schedule) - len(schedule) / 2
-        return stage_of(schedule).val_accuracy + 0.02 * good
+        return stage_of(schedule).val_accuracy - 0.1 * sum(one.lr == 1e-3 for one in schedule)
 
     study, new_sampler = study_of(stage_of((), accuracy(()))), maker()
     rates = []
-    for draw in range(30):
+    for draw in range(13):
         row, schedule = study.propose(new_sampler(draw), EPOCHS)
         rates.append(schedule[-1].lr)
         study.observe(stage_of(schedule, accuracy(schedule)))
         study.settle(row)
-    assert np.mean(np.array(rates[10:]) == 3e-3) > 0.8
+    assert np.mean(np.array(rates[3:]) == 3e-3) >= 0.8
 
 
 def test_two_workers_do_not_ask_for_near_copies() -> None:
@@ -112,7 +116,7 @@ def test_it_tries_everything_before_it_gives_up() -> None:
 
 
 def test_a_choice_that_always_fails_is_soon_left_alone() -> None:
-    """What failed counts as the worst that was seen, or no change would be expected of it."""
+    """What failed counts as chance, or as much would be expected of it as before."""
     study, new_sampler = study_of(stage_of((), 0.9)), maker()
     failures = []
     for draw in range(40):
@@ -122,4 +126,4 @@ def test_a_choice_that_always_fails_is_soon_left_alone() -> None:
             study.observe(stage_of(schedule))
         study.settle(row)
     assert 0 < sum(failures) < 10
-    assert sum(failures[20:]) < 4
+    assert sum(failures[20:]) < 6
