@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import torch
-
 from data import ImageData
 from experiments.alternatives.widths import even_widths
+from experiments.instruments.student_runner import student_architecture, student_runner
 from experiments.samplers.simulated_search import Rounds
-from models import student_channels
-from pruning import Origin, Recipe, Round, RoundRunner, Stage, StageStore, StudentArchitecture
+from pruning import Round, RoundRunner, Stage, StageStore, StudentArchitecture
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,24 +79,9 @@ class Case:
     @classmethod
     def opened(cls, data: ImageData, plan: Plan, *, seed: int, stages: Path) -> Self:
         """The case of a seed; its stages lie in a folder of their own in `stages`."""
-        architecture = StudentArchitecture(
-            channels=student_channels(), num_classes=len(data.classes), prune="all"
-        )
-        origin = Origin(
-            recipe=Recipe(root_epochs=plan.root_epochs),
-            seed=seed,
-            data_fingerprint=data.fingerprint,
-            root={
-                "channels": list(architecture.channels),
-                "classes": len(data.classes),
-                "prune": architecture.prune,
-            },
-            device_type="cpu",
-        )
-        runner = RoundRunner(
-            architecture=architecture, data=data, origin=origin, device=torch.device("cpu")
-        )
-        store = StageStore(stages / origin.stage_id(None, None))
+        architecture = student_architecture(len(data.classes))
+        runner = student_runner(data, seed=seed, root_epochs=plan.root_epochs)
+        store = StageStore(stages / runner.origin.stage_id(None, None))
         return cls(
             seed=seed,
             plan=plan,

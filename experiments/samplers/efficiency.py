@@ -12,6 +12,8 @@ Stock samplers are given every advantage: each round that a schedule passes is a
 a candidate, rounds shared with earlier trials are free, trials that fall far behind are stopped,
 and after a trial that asked for nothing new the next one is drawn at random, since some would ask
 for the same until the end.
+`stage-tree` plans for all of its epochs, so that its curve says little of what it would find with
+fewer; `stage-tree 1/4` is a search with a quarter of them.
 Two arms have less. `optuna default` is TPE as Optuna makes it, told of each schedule's end only;
 shared rounds are still free and every round still a candidate. `stock usage` is what a search
 with Optuna and no stage store costs: the last round of each trial is the result, and every trial
@@ -30,20 +32,12 @@ import torch
 import tyro
 from optuna.samplers import BaseSampler, TPESampler
 
-from data import DataSource, ImageData
+from data import DataSource
 from experiments.instruments.hardware import hardware_line
+from experiments.instruments.student_runner import student_architecture, student_runner
 from experiments.instruments.subset import open_subset
 from experiments.samplers.simulated_search import Curve, Rounds, Usage, simulate
-from models import student_channels
-from pruning import (
-    Architecture,
-    Origin,
-    Recipe,
-    RoundRunner,
-    StageStore,
-    StudentArchitecture,
-    keep_freed_memory,
-)
+from pruning import Architecture, StageStore, keep_freed_memory
 from search.configuration import SearchConfig
 from search.front.hypervolume import Scale
 from search.opening import scale_of
@@ -69,11 +63,13 @@ class Arm:
         make: Makes its samplers.
         usage: What it is told, and what is charged.
         max_rounds: Rounds that a schedule may have.
+        share: Of the budget, that it has.
     """
 
     make: MakerOf
     usage: Usage = _EVERYTHING
-    max_rounds: int = 8
+    max_rounds: int = 16
+    share: float = 1.0
 
 
 def _named(name: SamplerName) -> MakerOf:
@@ -97,6 +93,7 @@ def _univariate(
 
 ARMS = {
     "stage-tree": Arm(make=_named("stage-tree")),
+    "stage-tree 1/4": Arm(make=_named("stage-tree"), share=0.25),
     "tpe": Arm(make=_named("tpe")),
     "tpe univariate": Arm(make=_univariate),
     "nsga2": Arm(make=_named("nsga2")),
@@ -162,8 +159,8 @@ def _run_seed(seed: int, asked: Efficiency) -> list[dict[str, object]]:
         train_images=asked.train_images,
         validation_images=asked.validation_images,
     )
-    architecture = StudentArchitecture(channels=student_channels(), num_classes=len(data.classes))
-    runner = _runner(data, architecture, seed, asked.root_epochs)
+    runner = student_runner(data, seed=seed, root_epochs=asked.root_epochs)
+    architecture = student_architecture(len(data.classes))
     folder = asked.stages / runner.origin.stage_id(None, None)
     rounds = Rounds(runner, StageStore(folder))
     scale = scale_of(architecture)
@@ -174,21 +171,6 @@ def _run_seed(seed: int, asked: Efficiency) -> list[dict[str, object]]:
         rows += [{"arm": name, "seed": seed, **row} for row in made]
         print(f"seed {seed}, {name}: {made[-1]}", flush=True)
     return rows
-
-
-def _runner(
-    data: ImageData, architecture: StudentArchitecture, seed: int, root_epochs: int
-) -> RoundRunner:
-    origin = Origin(
-        recipe=Recipe(root_epochs=root_epochs),
-        seed=seed,
-        data_fingerprint=data.fingerprint,
-        root={"channels": list(architecture.channels), "classes": architecture.num_classes},
-        device_type="cpu",
-    )
-    return RoundRunner(
-        architecture=architecture, data=data, origin=origin, device=torch.device("cpu")
-    )
 
 
 def _run_arm(
@@ -206,7 +188,7 @@ def _run_arm(
         scale,
         arm.make(space, scale, architecture, seed),
         arm.usage,
-        budget=asked.budget,
+        budget=int(arm.share * asked.budget),
         workers=asked.workers,
     )
 

@@ -79,7 +79,9 @@ def _searched(
         raise SystemExit(f"the search with {sampler} and seed {seed} failed")
     root_of = ResultsFolder(folder).read()["root"]
     architecture = StudentArchitecture(
-        channels=tuple(root_of["channels"]), num_classes=root_of["num_classes"]
+        channels=tuple(root_of["channels"]),
+        num_classes=root_of["num_classes"],
+        prune=root_of.get("prune", "notebook"),
     )
     scale = scale_of(architecture)
     stages = sorted(StageStore(folder / "stages"), key=lambda stage: stage.executed_epochs)

@@ -20,7 +20,7 @@ import tyro
 
 from experiments.instruments.hardware import hardware_line
 from experiments.instruments.spread import Spread
-from models import student_channels
+from experiments.instruments.student_runner import student_architecture
 from pruning import Draft, Schedule, Stage, StudentArchitecture, width_mult
 from search.configuration import SearchConfig
 from search.opening import scale_of
@@ -62,9 +62,9 @@ def main() -> None:
 
 
 def _seconds(asked: Cost, stages: int) -> tuple[float, list[float]]:
-    architecture = StudentArchitecture(channels=student_channels(), num_classes=10)
+    architecture = student_architecture(10)
     scale = scale_of(architecture)
-    space = SearchConfig(max_rounds=12).space()
+    space = SearchConfig().space()
     random = np.random.default_rng(0)
     study = SamplerStudy(space)
     for schedule in _tree(space, stages, random):
