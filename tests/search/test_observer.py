@@ -11,7 +11,7 @@ from search.console import Console
 from search.observer import Observer, describe_stage
 from search.results.folder import ResultsFolder
 from search.results.table_writer import TableWriter
-from tests.search.landscape import draft, grow, make_campaign, rounds, run_trial
+from tests.search.landscape import SPACE, draft, grow, make_campaign, rounds, run_trial
 
 
 def test_a_line_on_a_network_tells_its_rounds_apart() -> None:
@@ -44,7 +44,8 @@ def test_the_time_left_is_that_of_the_budget_that_ends_first(
     monkeypatch.setattr(time, "monotonic", lambda: now)
     if before:
         grow(store, ())
-    campaign = make_campaign(store, ledger, trials=9, max_epochs=max_epochs)
+    space = replace(SPACE, epochs=(1,))
+    campaign = make_campaign(store, ledger, trials=9, max_epochs=max_epochs, space=space)
     output = io.StringIO()
     tables = TableWriter(ResultsFolder(tmp_path), store)
     observer = Observer(campaign, tables, Console(output), dict)

@@ -13,6 +13,7 @@ from tests.search.landscape import (
     SPACE,
     grow,
     make_campaign,
+    rounds,
     run_all,
 )
 
@@ -101,8 +102,9 @@ def test_a_trial_for_which_no_epochs_are_left_ends_alone_and_may_be_proposed_aga
 def test_a_budget_that_allows_no_untried_round_ends_the_search(
     store: StageStore, ledger: Ledger
 ) -> None:
-    space = replace(SPACE, rates=(0.5,), epochs=(1, 2), lrs=(1e-3,), max_rounds=1)
-    campaign = make_campaign(store, ledger, space=space, max_epochs=2)
+    space = replace(SPACE, rates=(0.5,), epochs=(1, 3), lrs=(1e-3,), max_rounds=1)
+    grow(store, rounds(0.5))
+    campaign = make_campaign(store, ledger, space=space, max_epochs=3)
     run_all(campaign, store)
     assert store.executed_epochs == 1
     assert campaign.ended_by is not None
