@@ -195,7 +195,7 @@ def _finish(search: Search, tables: TableWriter, data: ImageData, console: Conso
     ]
     if gaps:
         console.line(
-            "The front was chosen by validation accuracy, which flatters it; on test images its "
-            f"networks have {fmean(gaps):+.3f} on average."
+            "The front was chosen by validation accuracy; on test images, which had no part in "
+            f"that, its networks have {fmean(gaps):+.3f} of it on average."
         )
     console.line(f"The front is in {search.folder.path / 'pareto.csv'}")
