@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import tyro
 from matplotlib.axes import Axes
@@ -29,6 +30,7 @@ from search.front.hypervolume import Scale
 OURS, THEIRS = "search", "scratch"
 SPLITS = {"val_accuracy": "validation", "test_accuracy": "test"}
 _WHOLE, _COMMON = "whole scale", "from the narrowest"
+_POINTS = 200  # of a curve
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,14 +141,20 @@ def _cell(estimate: Estimate | None, *, signed: bool = False) -> str:
 
 
 def draw(rows: pd.DataFrame, path: Path) -> None:
-    """Accuracy at each size, means over the seeds with intervals; search and scratch stand out."""
-    found, sizes = measured(rows), sizes_of(rows)
+    """What each arm offers at any size, means over the seeds; intervals at the eight widths.
+
+    Where an arm has no network so small, its accuracy is chance.
+    """
+    sizes = sizes_of(rows)
+    least, root, chance = rows[["least_params", "root_params", "chance"]].iloc[0]
+    every = sorted({int(size) for size in np.geomspace(least, root, _POINTS)} | set(sizes))
+    found = by_seed(rows, {}, every)
     figure, both = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
     for axes, (accuracy, split) in zip(both, SPLITS.items(), strict=True):
         for arm in rows["arm"].unique():
-            _line(axes, arm, found[accuracy].loc[arm], sizes)
+            _line(axes, arm, found[accuracy].loc[arm].fillna(chance), sizes)
         axes.set(title=split, xlabel="parameters at most", xscale="log")
-        axes.set_xticks(sizes, [f"{size / 1000:.0f}k" for size in sizes])
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=30)
         axes.minorticks_off()
         axes.grid(alpha=0.3)
     both[0].set_ylabel("accuracy")
@@ -156,15 +164,15 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
 
 
 def _line(axes: Axes, arm: str, accuracies: pd.DataFrame, sizes: list[int]) -> None:
-    known = {size: Estimate.of(accuracies[size]) for size in sizes}
-    points = [(size, one.mean, one.half) for size, one in known.items() if one is not None]
-    if not points:
+    means = accuracies.mean()
+    if arm not in (OURS, THEIRS):
+        axes.step(means.index, means, where="post", label=arm, linewidth=1, linestyle="--")
         return
-    x, mean, half = zip(*points, strict=True)
-    if arm in (OURS, THEIRS):
-        axes.errorbar(x, mean, half, label=arm, linewidth=2.5, capsize=4, zorder=3)
-    else:
-        axes.errorbar(x, mean, label=arm, linewidth=1, linestyle="--")  # a plot's legend is first
+    (line,) = axes.step(means.index, means, where="post", label=arm, linewidth=2.2, zorder=3)
+    known = {size: Estimate.of(accuracies[size]) for size in sizes}
+    bars = [(size, one.mean, one.half) for size, one in known.items() if one is not None]
+    x, mean, half = zip(*bars, strict=True)
+    axes.errorbar(x, mean, half, fmt="none", ecolor=line.get_color(), capsize=4, zorder=3)
 
 
 if __name__ == "__main__":
