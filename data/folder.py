@@ -32,7 +32,7 @@ def image_folder(root: Path) -> Collection:
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error.strerror}); allow it") from error
     return Collection(
-        state=digest([str(root), FORMAT, _file_states(root, layout)]),
+        state=digest([str(root), FORMAT, layout.classes, _file_states(root, layout)]),
         classes=layout.classes,
         padding=0,
         flip=True,

@@ -6,7 +6,7 @@ one folder a class.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from data.collection import SPLITS, SplitName
@@ -55,7 +55,8 @@ def lay_out(listings: Mapping[SplitName, Listing]) -> Layout:
 
     A testing split in which no file has a class is unlabelled. The flat layout has the classes 0
     to the largest that a training file has; in the grouped layout they are the names of the
-    training split's folders, in order, and a flat testing split is unlabelled.
+    training split's folders, in order (numbers by their value, so that 2 comes before 10 and the
+    labels are those of files named `{class}_{index}`), and a flat testing split is unlabelled.
 
     Raises:
         DataError: a split is empty or mixes layouts, training has fewer than two images, a file
@@ -150,7 +151,7 @@ def _refuse_gaps(train: LabelledFiles, classes: int) -> None:
 
 
 def _grouped(listings: Mapping[SplitName, Listing]) -> Layout:
-    classes = tuple(listings["train"].grouped)
+    classes = _in_order(listings["train"].grouped)
     empty = [name for name in classes if not listings["train"].grouped[name]]
     if empty:
         raise DataError(
@@ -161,6 +162,13 @@ def _grouped(listings: Mapping[SplitName, Listing]) -> Layout:
         classes=classes,
         splits={split: _grouped_files(split, listings[split], classes) for split in SPLITS},
     )
+
+
+def _in_order(names: Iterable[str]) -> tuple[str, ...]:
+    names = sorted(names)
+    if all(name.isascii() and name.isdecimal() for name in names):
+        names.sort(key=int)
+    return tuple(names)
 
 
 def _grouped_files(split: SplitName, listing: Listing, classes: tuple[str, ...]) -> LabelledFiles:

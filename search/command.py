@@ -17,6 +17,7 @@ from search.errors import BrokenOffError, LedgerError, RefusedError, SearchError
 
 # Imports inside the functions below spare --help and refusals the seconds that torch and Ray take.
 _REFUSED, _INTERRUPTED = 2, 130
+_LEAST_COLUMNS = 40  # of a terminal; the help never ends on one of a column or two
 _OUTSIDE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # of a file that is already open
 
 
@@ -88,14 +89,16 @@ def _resume_line(folder: Path | None) -> str | None:
 
 def _parse(arguments: Sequence[str]) -> SearchConfig:
     """Read the command line; with --resume, the search's settings are its defaults."""
+    if os.environ.get("COLUMNS", "").isdecimal():
+        os.environ["COLUMNS"] = str(max(_LEAST_COLUMNS, int(os.environ["COLUMNS"])))
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--resume", type=Path)
     resumed: Path | None = first.parse_known_args(arguments)[0].resume
     if resumed is None:
-        return tyro.cli(SearchConfig, args=arguments)
+        return tyro.cli(SearchConfig, args=arguments).at_home()
     from search.results.folder import ResultsFolder
 
-    kept = SearchConfig.from_json(ResultsFolder(resumed).read()["config"])
-    config = tyro.cli(SearchConfig, args=arguments, default=kept)
+    kept = SearchConfig.from_json(ResultsFolder(resumed.expanduser()).read()["config"])
+    config = tyro.cli(SearchConfig, args=arguments, default=kept).at_home()
     config.resumes(kept)
     return config

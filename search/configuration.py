@@ -298,6 +298,12 @@ class SearchConfig:
         """Where the results lie."""
         return self.resume or self.out or Path("results") / Path(self._data).name
 
+    def at_home(self) -> Self:
+        """The configuration with `~` expanded, which a shell leaves alone in --checkpoint=~/x."""
+        paths = ("data_root", "checkpoint", "out", "resume")
+        given = {name: path for name in paths if (path := getattr(self, name)) is not None}
+        return replace(self, **{name: path.expanduser() for name, path in given.items()})
+
     def space(self) -> "SearchSpace":
         """The schedules that the search may try."""
         from search.samplers.space import SearchSpace  # spares --help the seconds of torch

@@ -62,6 +62,27 @@ def test_grouped_classes_are_the_sorted_folders() -> None:
     assert layout.splits["test"].labels == (0,)
 
 
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (("0", "1", "10", "2"), ("0", "1", "2", "10")),
+        (("00", "01", "10", "9"), ("00", "01", "9", "10")),
+        (("0", "1", "10", "2", "cat"), ("0", "1", "10", "2", "cat")),
+        (("2²", "10", "1"), ("1", "10", "2²")),
+    ],
+)
+def test_folders_of_numbers_are_in_the_order_of_these(
+    names: tuple[str, ...], order: tuple[str, ...]
+) -> None:
+    """So a checkpoint means the same by both layouts."""
+    split = grouped(**{name: (f"{name}.jpg", "x.jpg") for name in names})
+    layout = lay_out(listings(split, split, split))
+    assert layout.classes == order
+    for files in layout.splits.values():
+        for name, label in zip(files.names, files.labels, strict=True):
+            assert name.split("/")[1] == order[label]
+
+
 def test_a_flat_testing_split_beside_groups_has_no_labels() -> None:
     train = grouped(apple=("1.jpg", "2.jpg"))
     layout = lay_out(listings(train, train, flat("3_1.jpg")))

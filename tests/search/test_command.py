@@ -102,6 +102,21 @@ def test_resuming_a_finished_search_only_derives_the_tables(finished: Path, here
     assert f"its networks have {gap:+.3f} of it on average" in done.stdout
 
 
+def test_a_checkpoint_may_lie_in_the_user_s_home(
+    here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = here("--checkpoint=~/absent.bin")
+    assert done.returncode == 2
+    assert str(tmp_path / "absent.bin") in done.stderr
+
+
+def test_help_fits_the_narrowest_terminal(tmp_path: Path) -> None:
+    done = Command(tmp_path, tmp_path, COLUMNS="1")("--help")
+    assert done.returncode == 0
+    assert "--max-epochs" in done.stdout
+
+
 @pytest.fixture
 def student(command: Command) -> StudentNet:
     """A narrow network, as it is when it has been loaded from `student.bin`."""

@@ -100,6 +100,13 @@ def test_a_resolved_configuration_does_not_depend_on_the_present_folder(
     assert SearchConfig().resolved(image_size=32).data == "digits"
 
 
+def test_a_tilde_is_the_user_s_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = SearchConfig(checkpoint=Path("~/net.bin"), out=Path("~/out")).at_home()
+    assert (config.checkpoint, config.out) == (tmp_path / "net.bin", tmp_path / "out")
+    assert config.data_root is None
+
+
 def test_the_default_folder_is_named_for_the_data() -> None:
     assert SearchConfig().folder == Path("results/digits")
     assert SearchConfig(data="/images/food-11/").folder == Path("results/food-11")
