@@ -25,7 +25,7 @@ class Recipe:
         warm_up: Share of a training's steps over which its learning rate rises from 0.
         recalibrate: Whether a round ends with batch-norm statistics of unaugmented images.
         root_epochs: Epochs for which the root is trained.
-        root_lr: Learning rate at which the root's training starts; it falls linearly to 0.
+        root_lr: Learning rate from which the root's falls linearly to 0, after the warm-up.
 
     Source: notebook, AdamW at 1e-3 with batches of 32.
     """
@@ -41,7 +41,7 @@ class Recipe:
 
     @classmethod
     def named(cls, name: RecipeName, *, batch_size: int, root_epochs: int) -> Self:
-        """A recipe by its name; the root is trained in the same way under both."""
+        """A recipe by its name; but for the warm-up both train the root in the same way."""
         if name == "measured":
             return cls(batch_size=batch_size, root_epochs=root_epochs)
         return cls(

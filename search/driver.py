@@ -196,6 +196,6 @@ def _finish(search: Search, tables: TableWriter, data: ImageData, console: Conso
     if gaps:
         console.line(
             "The front was chosen by validation accuracy; on test images, which had no part in "
-            f"that, its networks have {fmean(gaps):+.3f} of it on average."
+            f"that, accuracy differs by {fmean(gaps):+.3f} on average."
         )
     console.line(f"The front is in {search.folder.path / 'pareto.csv'}")

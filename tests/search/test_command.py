@@ -99,7 +99,7 @@ def test_resuming_a_finished_search_only_derives_the_tables(finished: Path, here
         assert (folder / name).read_bytes() == (finished / name).read_bytes()
     table = pd.read_csv(folder / "pareto.csv")
     gap = (table["test_accuracy"] - table["val_accuracy"]).mean()
-    assert f"its networks have {gap:+.3f} of it on average" in done.stdout
+    assert f"accuracy differs by {gap:+.3f} on average" in done.stdout
 
 
 def test_a_checkpoint_may_lie_in_the_user_s_home(
