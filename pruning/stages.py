@@ -125,14 +125,21 @@ class Draft:
         """Fine-tuning epochs of the stage's own round; 0 for the root."""
         return self.schedule[-1].epochs if self.schedule else 0
 
+    @property
+    def is_repeat(self) -> bool:
+        """Whether it is another random draw of a stage, to tell luck; it is no parent."""
+        return bool(self.schedule) and self.schedule[-1].replicate > 0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage(Draft):
     """A stage in the store.
 
     Attributes:
-        trial: Number of the first trial that asked for it, and so had it trained.
-        executed_epochs: Fine-tuning epochs of all rounds accepted up to and including it.
+        trial: Number of the first trial that asked for it, and so had it trained; no trial asks
+            for a repeat, which has a number beyond theirs.
+        executed_epochs: Fine-tuning epochs of all rounds accepted up to and including it; those
+            of repeats are not among them.
         sha256: Digest of `model.safetensors`.
         test_accuracy: On the test split, once it was asked for.
     """

@@ -1,5 +1,8 @@
 """The stage store: trained stages on disk, committed whole or not at all.
 
+Whoever counts a store's stages or goes through them sees those that a search asked for. Repeats of
+them, which say how far their accuracy is luck, lie beside them; see `StageStore.repeats`.
+
     stages/<id>/model.safetensors    written and synced first
     stages/<id>/stage.json           with the checksum of the weights, written and synced last
     stages/.damaged-<id>-<n>         what was found not to be what was committed
@@ -70,10 +73,10 @@ class StageStore:
                 self._count(_parsed(aside / _RECORD))
 
     def __len__(self) -> int:
-        return len(self._stages)
+        return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[Stage]:
-        return iter(self._stages.values())
+        return (stage for stage in self._stages.values() if not stage.is_repeat)
 
     def __contains__(self, stage_id: str) -> bool:
         return stage_id in self._stages
@@ -83,8 +86,22 @@ class StageStore:
 
     @property
     def executed_epochs(self) -> int:
-        """Fine-tuning epochs of all rounds that were accepted, of damaged stages' too."""
+        """Fine-tuning epochs of all rounds that were accepted, of damaged stages' too.
+
+        Those of repeats are not counted: they are no part of a search and its budget.
+        """
         return self._executed_epochs
+
+    @property
+    def repeats(self) -> dict[str, list[Stage]]:
+        """Other random draws of stages, by the id of the stage that they repeat."""
+        found: dict[str, list[Stage]] = {}
+        for stage in self._stages.values():
+            if stage.is_repeat:
+                first = self.child(stage.parent, replace(stage.schedule[-1], replicate=0))
+                if first is not None:
+                    found.setdefault(first.id, []).append(stage)
+        return found
 
     def child(self, parent: str | None, round_: Round | None) -> Stage | None:
         """The stage that `round_` made of `parent`, if it is there; of (None, None), the root."""
@@ -146,7 +163,7 @@ class StageStore:
         stage = Stage.accept(
             draft,
             trial=trial,
-            executed_epochs=self._executed_epochs + draft.epochs,
+            executed_epochs=self._executed_epochs + (0 if draft.is_repeat else draft.epochs),
             sha256=_digest(weights),
         )
         unfinished = self._folder / f"{UNFINISHED}{stage.id}"

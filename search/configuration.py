@@ -25,6 +25,7 @@ _CHANGEABLE = frozenset(
         "max_epochs",
         "max_hours",
         "stop_when_flat",
+        "confirm",
         "address",
     )
 )
@@ -34,6 +35,7 @@ _BEFORE = {
     "starts": ("inherit",),
     "stop_when_flat": False,
     "prune": "notebook",
+    "confirm": 0,
 }
 DEFAULT_EPOCHS = 300
 """Of a search that is given neither `--max-epochs` nor `--trials`."""
@@ -158,6 +160,15 @@ class SearchConfig:
             "less than 1 percent of the hypervolume."
         ),
     ] = False
+    confirm: Annotated[
+        int,
+        _flag(
+            "N",
+            "When the search has ended, train the last round of each network on the front again "
+            "with N other seeds, beyond --max-epochs; the mean and spread of their accuracies "
+            "stand in its row.",
+        ),
+    ] = 0
     early_stop: Annotated[
         bool,
         arg(
@@ -220,8 +231,8 @@ class SearchConfig:
         _flag(
             "DIR",
             "Folder of a search to go on with. It keeps its settings; --trials, --max-epochs, "
-            "--max-hours, --stop-when-flat, --gpus, --workers, --trials-per-gpu, --address, "
-            "--data and --data-root may be given anew.",
+            "--max-hours, --stop-when-flat, --confirm, --gpus, --workers, --trials-per-gpu, "
+            "--address, --data and --data-root may be given anew.",
             default="start a new search",
         ),
     ] = None
@@ -251,6 +262,7 @@ class SearchConfig:
             ("trials", self.trials, 1, MANY_TRIALS),
             ("max-epochs", self.max_epochs, 1, 10**12),
             ("max-rounds", self.max_rounds, 1, 64),
+            ("confirm", self.confirm, 0, 1000),
             ("seed", self.seed, 0, 2**63 - 1),
         ]
         rules: list[tuple[str, Any, str, bool]] = [

@@ -4,23 +4,25 @@ To start and to resume are the same: open ledger and store, go on until nothing 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from statistics import fmean
+from functools import partial
+from typing import Any
 
 import torch
 
 from data import ImageData
-from pruning import StoreError
-from search.campaign.campaign import Campaign
+from pruning import Stage, StoreError
+from search.campaign.assignments import Assignments
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import BrokenOffError
 from search.front.stages import front, hypervolume
 from search.interruption import Interruption
-from search.observer import Observer
+from search.observer import ConfirmationObserver, Follower, Observer
 from search.opening import Search, find_root, open_images, open_search, pool_request
 from search.results.folder import ResultsFolder
+from search.results.luck import luck
 from search.results.run_time import RunTime
 from search.results.table_writer import TableWriter
 from search.workers.devices import Pool
@@ -73,67 +75,98 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
 
 
 def _run(search: Search, tables: TableWriter, pool: Pool, console: Console, end: End) -> None:
-    config = search.config
-    campaign = search.campaign(pool.ahead)
     run_time = RunTime(search.folder)
-    _check_hours(campaign, run_time, config.max_hours)
-    if not campaign.finished:
-        try:
-            _run_trials(search, campaign, tables, run_time, pool, console, end)
-        finally:
-            run_time.save()
-    if campaign.ended_by is not None:
-        console.line(f"Ended after {len(search.ledger)} trials: {campaign.ended_by}.")
+    limit = search.config.max_hours
+    workplace = _Workplace(search, tables, run_time, pool, end)
+    campaign = search.campaign(pool.ahead)
+    _check_hours(campaign, run_time, limit)
+    try:
+        if not campaign.finished:
+            _announce(search, pool, console)
+            workplace.run(campaign, partial(Observer, campaign, tables, console))
+        if campaign.ended_by is not None:
+            console.line(f"Ended after {len(search.ledger)} trials: {campaign.ended_by}.")
+        search.store.rescan()
+        confirmation = search.confirmation(pool.ahead)
+        if confirmation.finished:
+            return
+        _check_hours(confirmation, run_time, limit)
+        if not confirmation.finished:
+            console.line(
+                f"Confirming the front: {confirmation.asked} of its rounds are trained again, "
+                "with other seeds."
+            )
+            workplace.run(
+                confirmation, partial(ConfirmationObserver, confirmation, tables, console)
+            )
+        for reason, count in Counter(confirmation.failures).most_common(_REASONS):
+            console.line(f"{count} repeats failed: {reason}")
+        if confirmation.ended_by is not None:
+            missing = confirmation.asked - confirmation.done
+            console.line(f"{missing} repeats of --confirm are missing: {confirmation.ended_by}.")
+    finally:
+        run_time.save()
 
 
-def _run_trials(
-    search: Search,
-    campaign: Campaign,
-    tables: TableWriter,
-    run_time: RunTime,
-    pool: Pool,
-    console: Console,
-    end: End,
-) -> None:
+class _Workplace:
+    """Has assignments run by workers; Ray and the store's writer start with the first."""
+
+    def __init__(
+        self, search: Search, tables: TableWriter, run_time: RunTime, pool: Pool, end: End
+    ) -> None:
+        self._search = search
+        self._tables = tables
+        self._run_time = run_time
+        self._pool = pool
+        self._end = end
+        self._writer: Any = None
+
+    def run(self, assignments: Assignments, follow: Callable[[Activities], Follower]) -> None:
+        """Run them to the end; `follow` makes what shows and records it."""
+        search = self._search
+        if self._writer is None:
+            start_ray(self._pool)
+            self._writer = start_store(search.folder.stages, search.config.epoch_budget)
+        follower = follow(Activities(self._writer))
+        interruption = Interruption()
+
+        def on_step() -> None:
+            interruption.check()
+            _check_broken(assignments)
+            self._run_time.save_if_due()
+            _check_hours(assignments, self._run_time, search.config.max_hours)
+            if assignments.cut:
+                self._writer.close.remote()
+            follower.show()
+
+        def on_death(daemon: str) -> None:
+            died = BrokenOffError(f"Ray failed: its {daemon} has died.")
+            self._end(KeyboardInterrupt() if interruption.asked else died)
+
+        with (
+            _in_order(self._tables),
+            failing_in_words(),
+            interruption.watching(),
+            watching_daemons(on_death),
+        ):
+            run_trials(
+                assignments,
+                self._pool,
+                search.plan,
+                self._writer,
+                scratch=search.folder.scratch,
+                on_stage=follower.on_stage,
+                on_step=on_step,
+            )
+        _check_broken(assignments)
+
+
+def _announce(search: Search, pool: Pool, console: Console) -> None:
     config = search.config
-    start_ray(pool)
-    writer = start_store(search.folder.stages, config.epoch_budget)
-    observer = Observer(campaign, tables, console, Activities(writer))
-    interruption = Interruption()
-
-    def on_step() -> None:
-        interruption.check()
-        _check_broken(campaign)
-        run_time.save_if_due()
-        _check_hours(campaign, run_time, config.max_hours)
-        if campaign.cut:
-            writer.close.remote()
-        observer.show()
-
-    def on_death(daemon: str) -> None:
-        died = BrokenOffError(f"Ray failed: its {daemon} has died.")
-        end(KeyboardInterrupt() if interruption.asked else died)
-
     console.line(
         f"{_budget(config)} by {config.sampler} on {pool.workers} worker(s), "
         f"{pool.device_type}; rounds are shown as rate/epochs/lr; results in {search.folder.path}"
     )
-    with (
-        _in_order(tables),
-        failing_in_words(),
-        interruption.watching(),
-        watching_daemons(on_death),
-    ):
-        run_trials(
-            campaign,
-            pool,
-            search.plan,
-            writer,
-            scratch=search.folder.scratch,
-            on_stage=observer.on_stage,
-            on_step=on_step,
-        )
-    _check_broken(campaign)
 
 
 def _budget(config: SearchConfig) -> str:
@@ -151,14 +184,14 @@ def _in_order(tables: TableWriter) -> Iterator[None]:
         tables.write_candidates()
 
 
-def _check_broken(campaign: Campaign) -> None:
-    if campaign.broken is not None:
-        raise BrokenOffError(f"{campaign.broken}.")
+def _check_broken(assignments: Assignments) -> None:
+    if assignments.broken is not None:
+        raise BrokenOffError(f"{assignments.broken}.")
 
 
-def _check_hours(campaign: Campaign, run_time: RunTime, limit: float | None) -> None:
+def _check_hours(assignments: Assignments, run_time: RunTime, limit: float | None) -> None:
     if limit is not None and run_time.hours >= limit:
-        campaign.close(f"the {limit:g} hours of --max-hours are over")
+        assignments.close(f"the {limit:g} hours of --max-hours are over")
 
 
 def _finish(search: Search, tables: TableWriter, data: ImageData, console: Console) -> None:
@@ -166,13 +199,7 @@ def _finish(search: Search, tables: TableWriter, data: ImageData, console: Conso
     search.store.rescan()
     members = front(search.store)
     if data.test.labelled:
-        # With --address the driver's machine may have no GPU.
-        on_gpu = search.plan.origin.device_type == "cuda" and torch.cuda.is_available()
-        runner = search.plan.runner(torch.device("cuda" if on_gpu else "cpu"))
-        for stage in members:
-            if stage.test_accuracy is None:
-                accuracy = runner.test_accuracy(stage, search.store.weights(stage.id))
-                search.store.set_test_accuracy(stage.id, accuracy)
+        _test(search, members)
     tables.write_front()
     tables.write_candidates()
     stopped = sum(trial.stopped for trial in search.ledger)
@@ -188,14 +215,19 @@ def _finish(search: Search, tables: TableWriter, data: ImageData, console: Conso
         f"{search.store.executed_epochs} epochs; {len(members)} on the front, "
         f"hypervolume {hypervolume(members, search.scale):.4f}."
     )
-    gaps = [
-        stage.test_accuracy - stage.val_accuracy
-        for stage in front(search.store)
-        if stage.test_accuracy is not None
-    ]
-    if gaps:
-        console.line(
-            "The front was chosen by validation accuracy; on test images, which had no part in "
-            f"that, accuracy differs by {fmean(gaps):+.3f} on average."
-        )
+    for line in luck(search.store):
+        console.line(line)
     console.line(f"The front is in {search.folder.path / 'pareto.csv'}")
+
+
+def _test(search: Search, members: Iterable[Stage]) -> None:
+    """Record the accuracy on test images of a front and of what repeats it."""
+    # With --address the driver's machine may have no GPU.
+    on_gpu = search.plan.origin.device_type == "cuda" and torch.cuda.is_available()
+    runner = search.plan.runner(torch.device("cuda" if on_gpu else "cpu"))
+    repeats = search.store.repeats
+    for member in members:
+        for stage in (member, *repeats.get(member.id, [])):
+            if stage.test_accuracy is None:
+                accuracy = runner.test_accuracy(stage, search.store.weights(stage.id))
+                search.store.set_test_accuracy(stage.id, accuracy)

@@ -2,20 +2,32 @@
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from pruning import Round, Stage
 from search.campaign.campaign import Campaign
+from search.campaign.confirmation import Confirmation
 from search.configuration import MANY_TRIALS
 from search.console import Console, duration
 from search.results.table_writer import TableWriter
 from search.workers.store_actor import Activity
 
 
+class Follower(Protocol):
+    """What a driver does besides having rounds run."""
+
+    def on_stage(self, newcomers: list[Stage]) -> None:
+        """A stage has come in, and some stages with it onto the front."""
+
+    def show(self) -> None:
+        """Show where things stand, if it is time to."""
+
+
 class Observer:
-    """What a driver does besides running trials.
+    """Follows a campaign.
 
     Args:
-        campaign: The search that is followed.
+        campaign: That is followed.
         tables: Are refreshed as stages come in.
         console: Where progress is shown.
         activities: Asks what the workers are doing, by trial.
@@ -71,6 +83,42 @@ class Observer:
             if count:
                 parts.insert(1, f"{count} {what}")
         return " | ".join([*parts, *_doing(self._activities())])
+
+
+class ConfirmationObserver:
+    """Follows the confirmation of a front.
+
+    Args:
+        confirmation: That is followed.
+        tables: Are refreshed as repeats come in.
+        console: Where progress is shown.
+        activities: Asks what the workers are doing, by trial.
+    """
+
+    def __init__(
+        self,
+        confirmation: Confirmation,
+        tables: TableWriter,
+        console: Console,
+        activities: Callable[[], dict[int, Activity]],
+    ) -> None:
+        self._confirmation = confirmation
+        self._tables = tables
+        self._console = console
+        self._activities = activities
+        self._start = time.monotonic()
+
+    def on_stage(self, newcomers: list[Stage]) -> None:
+        """A repeat has come in; it stands in the row of what it repeats."""
+        self._tables.write_front()
+        self._tables.write_candidates_if_due()
+
+    def show(self) -> None:
+        """Show where the confirmation stands, if it is time to."""
+        if self._console.status_is_due():
+            counts = f"{self._confirmation.done}/{self._confirmation.asked} repeats"
+            passed = duration(time.monotonic() - self._start)
+            self._console.status(" | ".join([counts, passed, *_doing(self._activities())]))
 
 
 def _of(count: int, limit: int | None) -> str:

@@ -18,6 +18,7 @@ from pruning import (
     read_checkpoint,
 )
 from search.campaign.campaign import Campaign
+from search.campaign.confirmation import Confirmation
 from search.campaign.ledger import Ledger, open_ledger
 from search.configuration import SearchConfig
 from search.console import Console
@@ -64,6 +65,12 @@ class Search:
             max_epochs=self.config.epoch_budget,
             early_stop=self.config.early_stop,
             stop_when_flat=self.config.stop_when_flat,
+        )
+
+    def confirmation(self, ahead: int) -> Confirmation:
+        """The repeats that --confirm asks for, at most `ahead` at a time; see `Confirmation`."""
+        return Confirmation(
+            self.store, self.config.confirm, first_number=len(self.ledger), ahead=ahead
         )
 
 

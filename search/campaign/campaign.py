@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pruning import Schedule, Stage, StageStore
 from search.campaign.budget import Budget
 from search.campaign.early_stop import far_behind
-from search.campaign.failures import Failures
+from search.campaign.failures import Deaths, Failures
 from search.campaign.flatness import is_flat
 from search.campaign.ledger import Ledger, Trial
 from search.errors import ExhaustedError
@@ -19,7 +19,6 @@ from search.samplers.space import SearchSpace
 from search.samplers.study import NewSampler, SamplerStudy
 
 _MOST_REPEATS = 25  # proposals in a row that ask for nothing new, before a search gives up
-_MOST_DEATHS = 4  # of workers that run one trial
 _FAR_BEHIND = "fell far behind networks of about its size"
 _TOO_LONG = "too few epochs of --max-epochs were left for its next round"
 
@@ -99,7 +98,7 @@ class Campaign:
         for trial in ledger:
             self._take_up(trial)
         self._in_flight: dict[int, Trial] = {}
-        self._deaths: dict[int, int] = {}
+        self._deaths = Deaths()
         self._exhausted = False
         self.cut = False
         """Whether no round shall be started any more."""
@@ -194,9 +193,8 @@ class Campaign:
 
     def retry(self, number: int, reason: str) -> None:
         """Have a trial run again whose worker died; after the fourth death it has failed."""
-        self._deaths[number] = self._deaths.get(number, 0) + 1
-        if self._deaths[number] == _MOST_DEATHS:
-            self.fail(number, f"worker died: {_MOST_DEATHS} times, the last time of {reason}")
+        if (failure := self._deaths.count(number, reason)) is not None:
+            self.fail(number, failure)
         elif self.cut:
             self.end(number)
         else:

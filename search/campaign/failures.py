@@ -4,6 +4,7 @@ from pruning import Schedule
 from search.errors import DIVERGED
 
 _MOST_IN_A_ROW = 5
+_MOST_DEATHS = 4
 
 
 class Failures:
@@ -49,3 +50,21 @@ class Failures:
     def end_row(self) -> None:
         """Take note of a trial that was finished."""
         self._kinds = []
+
+
+class Deaths:
+    """Counts the workers that died of each trial."""
+
+    def __init__(self) -> None:
+        self._deaths: dict[int, int] = {}
+
+    def count(self, number: int, reason: str) -> str | None:
+        """Count a death.
+
+        Returns:
+            Why the trial has failed, when too many workers have died of it.
+        """
+        self._deaths[number] = self._deaths.get(number, 0) + 1
+        if self._deaths[number] < _MOST_DEATHS:
+            return None
+        return f"worker died: {_MOST_DEATHS} times, the last time of {reason}"

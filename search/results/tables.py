@@ -1,11 +1,12 @@
 """The tables that people read, as pure functions of the stages."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from statistics import fmean, stdev
 
 import pandas as pd
 
-from pruning import Stage
+from pruning import Stage, StageStore
 from search.front.stages import front
 
 COLUMNS = (
@@ -27,26 +28,32 @@ COLUMNS = (
     "executed_epochs",
     "allocations",
     "starts",
+    "repeats",
+    "repeats_val_mean",
+    "repeats_val_std",
+    "repeats_test_mean",
+    "repeats_test_std",
 )
 
 
-def candidates_csv(stages: Iterable[Stage]) -> str:
+def candidates_csv(store: StageStore) -> str:
     """Every stage, in the order in which they were accepted, with a column `on_front`."""
     ordered = sorted(
-        stages, key=lambda stage: (stage.executed_epochs, len(stage.schedule), stage.id)
+        store, key=lambda stage: (stage.executed_epochs, len(stage.schedule), stage.id)
     )
     members = {stage.id for stage in front(ordered)}
-    table = _table(ordered)
+    table = _table(ordered, store)
     table["on_front"] = [stage.id in members for stage in ordered]
     return str(table.to_csv(index=False))
 
 
-def pareto_csv(stages: Iterable[Stage]) -> str:
+def pareto_csv(store: StageStore) -> str:
     """The front, by ascending parameters."""
-    return str(_table(front(stages)).to_csv(index=False))
+    return str(_table(front(store), store).to_csv(index=False))
 
 
-def _table(stages: Sequence[Stage]) -> pd.DataFrame:
+def _table(stages: Sequence[Stage], store: StageStore) -> pd.DataFrame:
+    repeats = store.repeats
     rows = [
         {
             "stage": stage.id,
@@ -67,7 +74,22 @@ def _table(stages: Sequence[Stage]) -> pd.DataFrame:
             "executed_epochs": stage.executed_epochs,
             "allocations": json.dumps([round_.allocation for round_ in stage.schedule]),
             "starts": json.dumps([round_.start for round_ in stage.schedule]),
+            **_of_repeats(repeats.get(stage.id, [])),
         }
         for stage in stages
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _of_repeats(repeats: Sequence[Stage]) -> dict[str, float | None]:
+    """Their number, and mean and sample standard deviation of their accuracies, where known."""
+    cells: dict[str, float | None] = {"repeats": len(repeats)}
+    for split in ("val", "test"):
+        accuracies = [
+            accuracy
+            for repeat in repeats
+            if (accuracy := getattr(repeat, f"{split}_accuracy")) is not None
+        ]
+        cells[f"repeats_{split}_mean"] = fmean(accuracies) if accuracies else None
+        cells[f"repeats_{split}_std"] = stdev(accuracies) if len(accuracies) > 1 else None
+    return cells

@@ -44,6 +44,8 @@ class StoreActor:
     the others wait. The claim ends with the commit, or when the driver says that the trial
     ended.
 
+    Repeats are no part of the search: neither its limit of epochs nor its end keeps them back.
+
     Args:
         folder: Of the store.
         max_epochs: Fine-tuning epochs that may be executed; None is no limit.
@@ -97,7 +99,7 @@ class StoreActor:
         self.release(trial)
 
     def close(self) -> None:
-        """Have no round started any more; those that are being run are still accepted."""
+        """Have no round of the search started any more; those being run are still accepted."""
         self._closed = True
 
     def report(self, trial: int, activity: Activity) -> None:
@@ -111,15 +113,16 @@ class StoreActor:
     def _claim(self, trial: int, parent: str | None, round_: Round | None) -> Step:
         edge = (parent, round_)
         if edge not in self._claims:
-            if self._closed:
-                return "over"
-            left = self._epochs_left()
-            claimed = sum(round_.epochs for _, round_ in self._claims if round_ is not None)
-            epochs = 0 if round_ is None else round_.epochs
-            if epochs > left:
-                return "over"
-            if epochs > left - claimed:
-                return "wait"  # a claim may come to nothing
+            if not (round_ and round_.replicate):
+                if self._closed:
+                    return "over"
+                left = self._epochs_left()
+                claimed = sum(round_.epochs for _, round_ in self._claims if round_ is not None)
+                epochs = 0 if round_ is None else round_.epochs
+                if epochs > left:
+                    return "over"
+                if epochs > left - claimed:
+                    return "wait"  # a claim may come to nothing
             self._claims[edge] = trial
         return "train" if self._claims[edge] == trial else "wait"
 

@@ -1,4 +1,4 @@
-"""Ray Tune, thinly: hands a campaign's trials to workers and brings back what they report."""
+"""Ray Tune, thinly: hands schedules to workers and brings back what they report."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from pruning import Stage, StoreError
-from search.campaign.campaign import Campaign
+from search.campaign.assignments import Assignments
 from search.errors import LedgerError, in_words
 from search.workers.crew import Crew
 from search.workers.devices import Pool
@@ -40,7 +40,7 @@ _SETTINGS = {
 
 
 def run_trials(
-    campaign: Campaign,
+    assignments: Assignments,
     pool: Pool,
     plan: WorkerPlan,
     store: Any,
@@ -49,16 +49,16 @@ def run_trials(
     on_stage: Callable[[list[Stage]], None],
     on_step: Callable[[], None],
 ) -> None:
-    """Run a campaign's trials to the end.
+    """Run schedules until none is left.
 
     Args:
-        campaign: Where trials come from and results go.
+        assignments: Where they come from and results go.
         pool: How many workers, and what each of them holds.
         plan: What workers need to know.
         store: Handle of the store actor.
         scratch: A folder for what Tune writes; removed in the end.
-        on_stage: Called when the campaign has accepted a stage, with those stages that have
-            come onto the front with it.
+        on_stage: Called when a stage was accepted, with those stages that have come onto the
+            front with it.
         on_step: Called several times a second; what it raises ends the run.
     """
     os.environ.update(_SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(pool.workers))
@@ -68,14 +68,14 @@ def run_trials(
     )
     numbers: dict[str, int] = {}
     crew = Crew(pool.workers)
-    stopper = _CampaignStopper(
-        campaign, crew, store, numbers, on_stage, keep_workers=pool.ahead > pool.workers
+    stopper = _AssignmentStopper(
+        assignments, crew, store, numbers, on_stage, keep_workers=pool.ahead > pool.workers
     )
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=_CampaignSearcher(campaign, crew, store, numbers),
-            scheduler=_CampaignScheduler(crew),
+            search_alg=_AssignmentSearcher(assignments, crew, store, numbers),
+            scheduler=_AssignmentScheduler(crew),
             num_samples=-1,
             reuse_actors=True,
         ),
@@ -84,7 +84,7 @@ def run_trials(
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=stopper,
-            callbacks=[_CampaignCallback(campaign, crew, numbers, stopper.ended, on_step)],
+            callbacks=[_AssignmentCallback(assignments, crew, numbers, stopper.ended, on_step)],
         ),
     )
     try:
@@ -93,18 +93,18 @@ def run_trials(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-class _CampaignSearcher(Searcher):
-    """Asks the campaign for trials.
+class _AssignmentSearcher(Searcher):
+    """Asks for schedules to run.
 
     Tune asks for another trial before it gives one that waits to a worker that has become free.
     A proposal takes its time, so none is made while a worker has a trial to begin with.
     """
 
     def __init__(
-        self, campaign: Campaign, crew: Crew, store: Any, numbers: dict[str, int]
+        self, assignments: Assignments, crew: Crew, store: Any, numbers: dict[str, int]
     ) -> None:
         super().__init__()
-        self._campaign = campaign
+        self._assignments = assignments
         self._crew = crew
         self._store = store
         self._numbers = numbers
@@ -113,9 +113,9 @@ class _CampaignSearcher(Searcher):
         """The configuration of a trial, None for "not now", or Tune's word for "no more"."""
         if self._crew.handing_over:
             return None
-        trial = self._campaign.next_trial()
+        trial = self._assignments.next_trial()
         if trial is None:
-            return Searcher.FINISHED if self._campaign.over else None
+            return Searcher.FINISHED if self._assignments.over else None
         self._numbers[trial_id] = trial.number
         self._crew.wait(trial_id)
         return {
@@ -141,7 +141,7 @@ class _CampaignSearcher(Searcher):
         raise NotImplementedError
 
 
-class _CampaignScheduler(FIFOScheduler):
+class _AssignmentScheduler(FIFOScheduler):
     """Gives free workers the first trial that need not wait for a missing one to start."""
 
     def __init__(self, crew: Crew) -> None:
@@ -155,17 +155,17 @@ class _CampaignScheduler(FIFOScheduler):
         return next(islice(pending, self._crew.missing, None), None)
 
 
-class _CampaignStopper(tune.Stopper):
-    """Tells the campaign what became of trials, and ends them when it says so.
+class _AssignmentStopper(tune.Stopper):
+    """Tells what became of schedules, and ends their trials when it is said so.
 
     Tune asks a stopper about every result, before anybody else hears of it. A trial that has ended
-    for the campaign keeps its worker, which reports the end again and again, until there is
-    another trial for that worker: Tune would end it.
+    for us keeps its worker, which reports the end again and again, until there is another trial
+    for that worker: Tune would end it.
     """
 
     def __init__(
         self,
-        campaign: Campaign,
+        assignments: Assignments,
         crew: Crew,
         store: Any,
         numbers: dict[str, int],
@@ -173,7 +173,7 @@ class _CampaignStopper(tune.Stopper):
         *,
         keep_workers: bool,
     ) -> None:
-        self._campaign = campaign
+        self._assignments = assignments
         self._crew = crew
         self._store = store
         self._numbers = numbers
@@ -189,26 +189,28 @@ class _CampaignStopper(tune.Stopper):
                     return False
             except (LedgerError, StoreError, OSError) as failure:
                 reason = in_words(failure) if isinstance(failure, OSError) else str(failure)
-                self._campaign.abandon(reason.removesuffix("."))
+                self._assignments.abandon(reason.removesuffix("."))
             self.ended.add(trial_id)
-        return not self._keep_workers or self._campaign.finished or self._crew.has_trial_to_spare
+        return (
+            not self._keep_workers or self._assignments.finished or self._crew.has_trial_to_spare
+        )
 
     def _ends(self, number: int, result: dict[str, Any]) -> bool:
-        """Hand a result to the campaign; returns whether it ends the trial."""
+        """Pass a result on; returns whether it ends the trial."""
         if STAGE in result:
-            stage, newcomers = self._campaign.accept(result[STAGE])
+            stage, newcomers = self._assignments.accept(result[STAGE])
             self._on_stage(newcomers)
-            if not self._campaign.ends_with(number, stage):
+            if not self._assignments.ends_with(number, stage):
                 return False
         self._store.dismiss.remote(number)  # its worker may go on to ask for its next round
-        if self._campaign.broken is not None:
+        if self._assignments.broken is not None:
             return True  # it stays as it is, for the next run
         if BROKEN in result:
-            self._campaign.abandon(result[BROKEN])
+            self._assignments.abandon(result[BROKEN])
         elif FAILURE in result:
-            self._campaign.fail(number, result[FAILURE])
+            self._assignments.fail(number, result[FAILURE])
         else:
-            self._campaign.end(number, too_long=OVER in result)
+            self._assignments.end(number, too_long=OVER in result)
         return True
 
     def stop_all(self) -> bool:
@@ -216,18 +218,18 @@ class _CampaignStopper(tune.Stopper):
         return False
 
 
-class _CampaignCallback(tune.Callback):
+class _AssignmentCallback(tune.Callback):
     """Tells when trials begin, brings back those of dead workers, and keeps time."""
 
     def __init__(
         self,
-        campaign: Campaign,
+        assignments: Assignments,
         crew: Crew,
         numbers: dict[str, int],
         ended: set[str],
         on_step: Callable[[], None],
     ) -> None:
-        self._campaign = campaign
+        self._assignments = assignments
         self._crew = crew
         self._numbers = numbers
         self._ended = ended
@@ -245,9 +247,11 @@ class _CampaignCallback(tune.Callback):
         if trial.trial_id in self._ended:
             return
         try:
-            self._campaign.retry(self._numbers[trial.trial_id], _last_line(Path(trial.error_file)))
+            self._assignments.retry(
+                self._numbers[trial.trial_id], _last_line(Path(trial.error_file))
+            )
         except LedgerError as failure:
-            self._campaign.abandon(str(failure).removesuffix("."))
+            self._assignments.abandon(str(failure).removesuffix("."))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Let the driver show progress, and stop."""

@@ -19,6 +19,7 @@ from ray.cluster_utils import Cluster
 
 from data import DataSource, gather_center, open_data
 from models import StudentNet
+from pruning import StageStore
 from search.results.folder import ResultsFolder
 from tests.command import (
     LOOPBACK,
@@ -100,6 +101,38 @@ def test_resuming_a_finished_search_only_derives_the_tables(finished: Path, here
     table = pd.read_csv(folder / "pareto.csv")
     gap = (table["test_accuracy"] - table["val_accuracy"]).mean()
     assert f"accuracy differs by {gap:+.3f} on average" in done.stdout
+
+
+def test_the_front_of_a_finished_search_can_be_confirmed(
+    finished: Path, command: Command, packs: Path
+) -> None:
+    """Killed midway, it goes on; the search itself and its tables stay as they were."""
+    folder = shutil.copytree(finished, command.folder / "out")
+    process = command.start("--resume", "out", "--confirm", "2")
+    wait_for_output(process, "Confirming the front")
+    present = len(list((folder / "stages").iterdir()))
+    while len(list((folder / "stages").glob("*/stage.json"))) == present:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = command("--resume", "out")
+    assert done.returncode == 0, done.stderr
+    assert "validation accuracy differs by" in done.stdout
+    before = pd.read_csv(finished / "candidates.csv")
+    table = pd.read_csv(folder / "candidates.csv")
+    columns = [name for name in table.columns if not name.startswith("repeats")]
+    pd.testing.assert_frame_equal(table[columns], before[columns])
+    store = StageStore(folder / "stages")
+    for row in table.itertuples():
+        repeats = store.repeats.get(row.stage, [])
+        assert row.repeats == len(repeats) == (2 if row.on_front and row.round else 0)
+        if repeats:
+            accuracies = [stage.val_accuracy for stage in repeats]
+            assert row.repeats_val_mean == pytest.approx(np.mean(accuracies))
+            assert {stage.schedule[-1].replicate for stage in repeats} == {1, 2}
+            assert all(stage.test_accuracy is not None for stage in repeats)
+            assert repeats[0].sha256 != repeats[1].sha256 != store[row.stage].sha256
+    assert states(folder) == states(finished)
 
 
 def test_a_checkpoint_may_lie_in_the_user_s_home(

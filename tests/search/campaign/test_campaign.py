@@ -220,9 +220,9 @@ def test_a_trial_far_behind_is_stopped(
 ) -> None:
     good = make_campaign(store, ledger, sampler="random", early_stop=early_stop)
     store.commit(draft(()), b"", trial=0)
-    for replicate in range(6):
-        round_ = Round(rate=0.7, epochs=1, lr=1e-3, replicate=replicate)
-        store.commit(draft((round_,), 0.8 + 0.01 * replicate), b"", trial=0)
+    for place in range(6):
+        round_ = Round(rate=0.7, epochs=1, lr=1e-4 * (1 + place))
+        store.commit(draft((round_,), 0.8 + 0.01 * place), b"", trial=0)
     while (trial := good.next_trial()) is not None and len(trial.schedule) < 2:
         run_trial(good, store, trial)
     assert trial is not None

@@ -1,6 +1,8 @@
 import io
 import json
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -82,6 +84,27 @@ def test_test_accuracy_is_empty_until_it_is_known(searched: StageStore) -> None:
     searched.set_test_accuracy(root.id, 0.625)
     table = read(pareto_csv(searched)).set_index("stage")
     assert table.loc[root.id, "test_accuracy"] == 0.625
+
+
+def test_repeats_stand_in_the_row_of_what_they_repeat(searched: StageStore) -> None:
+    before = read(candidates_csv(searched))
+    assert (before["repeats"] == 0).all()
+    assert before["repeats_val_mean"].isna().all()
+    (half,) = rounds(0.5)
+    for replicate, accuracy in ((1, 0.6), (2, 0.7), (3, 0.95)):
+        made = draft((replace(half, replicate=replicate),), accuracy)
+        stage = searched.commit(made, b"", trial=9)
+        if replicate < 3:
+            searched.set_test_accuracy(stage.id, accuracy - 0.1)
+    table = read(candidates_csv(searched))
+    row = table.set_index("stage").loc[draft((half,)).id]
+    assert row["repeats"] == 3
+    assert row["repeats_val_mean"] == pytest.approx(0.75)
+    assert row["repeats_val_std"] == pytest.approx(np.std([0.6, 0.7, 0.95], ddof=1))
+    assert row["repeats_test_mean"] == pytest.approx(0.55)
+    assert row["repeats_test_std"] == pytest.approx(np.std([0.5, 0.6], ddof=1))
+    columns = [name for name in table.columns if not name.startswith("repeats")]
+    pd.testing.assert_frame_equal(table[columns], before[columns])
 
 
 def test_an_empty_search_gives_tables_without_rows(store: StageStore) -> None:

@@ -1,5 +1,6 @@
 """The store actor as a plain object; with Ray it runs in tests/search/test_command.py."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,16 @@ def test_a_closed_store_starts_no_round_and_accepts_those_that_run(actor: StoreA
     assert step(actor, 2, HALF) == "wait"
     actor.commit(1, draft(HALF), b"")
     assert step(actor, 2, HALF) == "done"
+
+
+def test_neither_the_end_nor_the_epochs_of_a_search_keep_repeats_back(tmp_path: Path) -> None:
+    actor = StoreActor(tmp_path / "stages", max_epochs=1)
+    actor.commit(0, draft(()), b"weights")
+    actor.commit(0, draft(HALF), b"weights")
+    actor.close()
+    assert step(actor, 1, rounds(0.7)) == "over"
+    repeat = (replace(HALF[0], replicate=1),)
+    assert step(actor, 2, repeat) == "train"
+    assert step(actor, 3, repeat) == "wait"
+    actor.commit(2, draft(repeat), b"weights")
+    assert step(actor, 3, repeat) == "done"

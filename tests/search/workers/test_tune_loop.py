@@ -8,7 +8,7 @@ from pruning import StageStore
 from search.campaign.campaign import Campaign
 from search.campaign.ledger import Ledger
 from search.workers.crew import Crew
-from search.workers.tune_loop import _CampaignScheduler, _CampaignSearcher
+from search.workers.tune_loop import _AssignmentScheduler, _AssignmentSearcher
 from tests.search.landscape import grow, make_campaign
 
 
@@ -20,7 +20,7 @@ class Searching:
         self._numbers: dict[str, int] = {}
         self.crew = Crew(2)
         released = SimpleNamespace(remote=lambda *_: None)
-        self.searcher = _CampaignSearcher(
+        self.searcher = _AssignmentSearcher(
             campaign, self.crew, SimpleNamespace(release=released), self._numbers
         )
 
@@ -85,6 +85,6 @@ def test_the_first_waiting_trials_are_left_to_the_workers_that_start(
         "e": Trial.PENDING,
     }
     trials = [SimpleNamespace(name=name, status=status) for name, status in states.items()]
-    scheduler = _CampaignScheduler(Crew(missing))
+    scheduler = _AssignmentScheduler(Crew(missing))
     found = scheduler.choose_trial_to_run(SimpleNamespace(get_trials=lambda: trials))
     assert (found and found.name) == chosen
