@@ -3,8 +3,11 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 if __name__ == "__main__":
+    here = Path(__file__).resolve().parent  # our packages stand first, whatever bears their names
+    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
     # While modules are imported there is nothing to put in order, and an exception may be lost
     # in them: torch takes KeyboardInterrupt for a part of it that is missing, and goes on.
     for number in (signal.SIGINT, signal.SIGTERM):

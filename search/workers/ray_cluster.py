@@ -14,6 +14,7 @@ from typing import Any
 
 import ray
 import torch
+from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.errors import BrokenOffError, RefusedError
@@ -28,7 +29,20 @@ _PATIENCE = {"raylet": 0, "gcs_server": 20}  # seconds without an answer; the la
 _ANSWER_SECONDS = 0.5  # that a status may wait for the store's actor, which can still be starting
 _DEAF_SECONDS = 300  # without an answer of it, after which a run ends
 _DAEMONS = ("gcs_server", "raylet")
-_OPTIONS: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+def _options() -> dict[str, Any]:
+    """How Ray is started or joined.
+
+    Workers look for modules in this program's own folder first. Left alone, Ray would have them
+    look where the search was started, and take a folder of images called data for our package.
+    """
+    path = [str(Path(__file__).resolve().parents[2])]
+    return {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "job_config": JobConfig(_py_driver_sys_path=path, _client_job=True),
+    }
 
 
 @contextmanager
@@ -62,7 +76,7 @@ def _join(address: str) -> None:
         host, colon, port = address.rpartition(":")
         if colon:  # Ray itself would try for minutes
             socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-        ray.init(address=address, **_OPTIONS)
+        ray.init(address=address, **_options())
     except (OSError, ValueError) as error:
         raise RefusedError(
             f"There is no Ray cluster at --address {address}.\n"
@@ -82,7 +96,7 @@ def start_ray(pool: Pool) -> None:
                 num_cpus=pool.workers,
                 num_gpus=pool.gpus,
                 include_dashboard=False,
-                **_OPTIONS,
+                **_options(),
             )
 
 

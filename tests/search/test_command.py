@@ -135,6 +135,24 @@ def test_the_front_of_a_finished_search_can_be_confirmed(
     assert states(folder) == states(finished)
 
 
+def test_files_that_bear_our_names_and_libraries_are_in_nobody_s_way(
+    tmp_path: Path, packs: Path
+) -> None:
+    """Neither where a search is started nor on PYTHONPATH, for driver and workers."""
+    elsewhere = tmp_path / "elsewhere"
+    for folder in (tmp_path, elsewhere):
+        for name in ("data", "models", "pruning"):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "__init__.py").touch()
+        (folder / "search.py").write_text("raise SystemExit('not ours')")
+    for name in ("numpy", "ray", "torch", "random"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not theirs')")
+    command = Command(tmp_path, packs, PYTHONPATH=str(elsewhere))
+    done = command(*SMALL, "--trials", "2", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert states(tmp_path / "out") == [TrialState.COMPLETE] * 2
+
+
 def test_a_checkpoint_may_lie_in_the_user_s_home(
     here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,0 +1,142 @@
+"""The check-up: `python search/checkup.py DIR`; see `--help`."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from pruning import StageStore, StoreError, damage, stage_ids
+from search.campaign.ledger import Ledger, Trial
+from search.configuration import SearchConfig
+from search.console import Console
+from search.errors import LedgerError, RefusedError
+from search.results.folder import ResultsFolder
+from search.results.tables import candidates_csv, pareto_csv
+from search.samplers.space import SearchSpace
+
+_WHOLE, _FINDINGS, _REFUSED = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckUp:
+    """Look at a results folder and say what is whole, missing, damaged or superfluous.
+
+    Nothing is changed without --mend. What is missing comes back with `run.py --resume`. Exit
+    code 0: all is whole; 1: something is not; 2: refused.
+    """
+
+    folder: Annotated[
+        Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="A results folder.")
+    ]
+    mend: Annotated[
+        bool,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.arg(
+            help="Set damaged networks aside, clear away unfinished files, write the tables anew."
+        ),
+    ] = False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a check-up from the command line; returns the exit code."""
+    asked = tyro.cli(CheckUp, args=arguments)
+    console = Console()
+    folder = ResultsFolder(asked.folder)
+    try:
+        if asked.mend:
+            with folder.locked(resume=True):
+                _mend(folder)
+        findings = inspect(folder, console)
+    except (RefusedError, LedgerError, StoreError, OSError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return _REFUSED
+    for finding in findings:
+        console.line(finding)
+    console.line(f"{len(findings)} finding(s)." if findings else "All is whole.")
+    return _FINDINGS if findings else _WHOLE
+
+
+def inspect(folder: ResultsFolder, console: Console) -> list[str]:
+    """What is not as it should be in a results folder, a line each; changes nothing.
+
+    Raises:
+        RefusedError: No search lives there.
+        LedgerError: Its ledger cannot be read.
+    """
+    config = SearchConfig.from_json(folder.read()["config"])
+    space = config.space()
+    findings: list[str] = []
+    if not folder.stages.is_dir():
+        return ["stages/ is missing"]
+    damaged = {
+        stage_id: reason
+        for stage_id in stage_ids(folder.stages)
+        if (reason := damage(folder.stages, stage_id)) is not None
+    }
+    findings += [f"damaged: {reason}" for reason in damaged.values()]
+    store = StageStore(folder.stages, without=damaged)
+    trials = _trials(folder.ledger, space)
+    if trials is None:
+        findings.append("study.db is missing; it is restored from the stages by --resume")
+    else:
+        findings += _unfinished_trials(store, trials)
+    findings += _superfluous(folder, store)
+    for name, table in (
+        ("candidates.csv", candidates_csv(store)),
+        ("pareto.csv", pareto_csv(store)),
+    ):
+        present = folder.path / name
+        if not present.is_file() or present.read_text() != table:
+            findings.append(f"{name} is not what the stages give; --mend writes it anew")
+    console.line(f"{len(store)} networks whole, {len(trials or [])} trials")
+    return findings
+
+
+def _trials(ledger: Path, space: SearchSpace) -> list[Trial] | None:
+    """The trials of a ledger, read from a copy, since opening a database can change it."""
+    if not ledger.is_file():
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        for part in ledger.parent.glob(f"{ledger.name}*"):
+            shutil.copy2(part, scratch)
+        copy = Path(scratch) / ledger.name
+        try:
+            return list(Ledger(copy, space))
+        except LedgerError as error:
+            raise LedgerError(str(error).replace(str(copy), str(ledger))) from error
+
+
+def _unfinished_trials(store: StageStore, trials: list[Trial]) -> list[str]:
+    findings = []
+    for trial in trials:
+        missing = len(trial.schedule) + 1 - len(store.path(trial.schedule))
+        if trial.running:
+            findings.append(f"trial {trial.number} is unfinished: {missing} networks to train")
+        elif not (trial.failed or trial.stopped) and missing:
+            findings.append(f"trial {trial.number} has lost {missing} networks")
+    return findings
+
+
+def _superfluous(folder: ResultsFolder, store: StageStore) -> list[str]:
+    orphans = [
+        f"superfluous: stage {stage.id}, whose parent {stage.parent} is missing"
+        for stage in store
+        if stage.parent is not None and stage.parent not in store
+    ]
+    leftovers = [
+        f"superfluous: {left.relative_to(folder.path)}"
+        for pattern in (".unfinished-*", "stages/.unfinished-*", "stages/*/.unfinished-*")
+        for left in sorted(folder.path.glob(pattern))
+    ]
+    return orphans + leftovers
+
+
+def _mend(folder: ResultsFolder) -> None:
+    store = StageStore(folder.stages, repair=True)
+    folder.write_table("candidates.csv", candidates_csv(store))
+    folder.write_table("pareto.csv", pareto_csv(store))
