@@ -12,8 +12,9 @@ from pathlib import Path
 import tyro
 
 from search.configuration import SearchConfig
-from search.console import Console
+from search.console import Console, reader_may_leave
 from search.errors import BrokenOffError, LedgerError, RefusedError, SearchError, in_words
+from search.interruption import heed
 
 # Imports inside the functions below spare --help and refusals the seconds that torch and Ray take.
 _REFUSED, _INTERRUPTED = 2, 130
@@ -32,12 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     folder: Path | None = None
     try:
-        config = _parse(arguments)
+        _check_interpreter()
+        with reader_may_leave():
+            config = _parse(arguments)
         folder = config.folder
         from search.driver import run_search
 
-        for number in (signal.SIGINT, signal.SIGTERM):  # until here, see run.py
-            signal.signal(number, signal.default_int_handler)
+        heed(signal.default_int_handler)  # until here, see run.py
         run_search(config, console, lambda why: os._exit(_farewell(why, folder, console)))
     except (SearchError, OSError, KeyboardInterrupt, SystemExit) as why:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # let the farewell be read in peace
@@ -85,6 +87,14 @@ def _resume_line(folder: Path | None) -> str | None:
     except OSError:
         return None
     return f"Go on with: python search/run.py --resume {shlex.quote(str(folder))}"
+
+
+def _check_interpreter() -> None:
+    if sys.flags.optimize > 1:
+        raise RefusedError(
+            "Ray does not run where Python leaves out docstrings.\n"
+            "Unset PYTHONOPTIMIZE, or start Python without -OO."
+        )
 
 
 def _parse(arguments: Sequence[str]) -> SearchConfig:

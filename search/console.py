@@ -5,11 +5,46 @@ import os
 import shutil
 import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 _LIVE_SECONDS = 0.5
 _PLAIN_SECONDS = 10.0
+
+
+def open_streams() -> None:
+    """Open what this process was started without of its standard streams, to read and say nothing.
+
+    A file that is opened later, here or in a child, would take such a stream's place.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, mode))
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """End the program in peace when whoever reads its output has left, as `head` does.
+
+    Raises:
+        SystemExit: It has.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        _say_nothing(sys.stdout)
+        raise SystemExit(0) from None
+
+
+def _say_nothing(stream: TextIO) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 class Console:
@@ -20,8 +55,7 @@ class Console:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        # A process can be started without an output.
-        self._stream = stream or sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+        self._stream = stream or sys.stdout
         if isinstance(self._stream, io.TextIOWrapper):
             self._stream.reconfigure(errors="backslashreplace")
         self._live = self._stream.isatty()
@@ -61,10 +95,8 @@ class Console:
         try:
             self._stream.write(text)
             self._stream.flush()
-        except OSError:  # the reader left, as `head` does; the search goes on without
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+        except OSError:  # the reader left; the search goes on without
+            _say_nothing(self._stream)
 
 
 def duration(seconds: float) -> str:

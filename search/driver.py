@@ -159,6 +159,8 @@ class _Workplace:
                 on_step=on_step,
             )
         _check_broken(assignments)
+        if not assignments.over:
+            raise BrokenOffError("Ray Tune ended before all was done.")
 
 
 def _announce(search: Search, pool: Pool, console: Console) -> None:

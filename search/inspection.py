@@ -13,7 +13,7 @@ import tyro
 from pruning import StageStore, StoreError, damage, stage_ids
 from search.campaign.ledger import Ledger, Trial
 from search.configuration import SearchConfig
-from search.console import Console
+from search.console import Console, reader_may_leave
 from search.errors import LedgerError, RefusedError
 from search.results.folder import ResultsFolder
 from search.results.tables import candidates_csv, pareto_csv
@@ -44,7 +44,8 @@ class CheckUp:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a check-up from the command line; returns the exit code."""
-    asked = tyro.cli(CheckUp, args=arguments)
+    with reader_may_leave():
+        asked = tyro.cli(CheckUp, args=arguments)
     console = Console()
     folder = ResultsFolder(asked.folder)
     try:

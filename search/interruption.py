@@ -1,9 +1,27 @@
 """Ctrl-C and its like: ends a search at a point where nothing is half done."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+# Ctrl-C, the end of a job, the end of a session, a scheduler's notice that a job's end is near.
+_ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
+def heeded() -> list[signal.Signals]:
+    """The signals that ask for the end, but for those that this process was started to ignore.
+
+    So `nohup` keeps a search from SIGHUP, and a shell its background jobs from SIGINT.
+    """
+    return [number for number in _ASKING if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def heed(handler: Callable[[int, FrameType | None], Any]) -> None:
+    """Have every signal that asks for the end answered by `handler`."""
+    for number in heeded():
+        signal.signal(number, handler)
 
 
 class Interruption:
@@ -28,13 +46,13 @@ class Interruption:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Take note of SIGINT, SIGTERM and SIGHUP; a second one ends the program at once."""
-        watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = [signal.signal(number, self._note) for number in watched]
+        """Take note of what asks for the end; a second time it ends the program at once."""
+        before = {number: signal.getsignal(number) for number in heeded()}
+        heed(self._note)
         try:
             yield
         finally:
-            for number, handler in zip(watched, before, strict=True):
+            for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

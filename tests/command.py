@@ -32,13 +32,13 @@ class Command:
     def __init__(self, folder: Path, cache: Path, **environment: str) -> None:
         self.folder = folder
         own = {"XDG_CACHE_HOME": str(cache), "CUDA_VISIBLE_DEVICES": ""}
-        self._environment = {**os.environ, **own, **environment}
+        self.environment = {**os.environ, **own, **environment}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, str(RUN), *arguments],
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

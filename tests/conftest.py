@@ -10,6 +10,7 @@ import torch
 from hypothesis import settings
 
 from search.command import main
+from search.interruption import heeded
 from tests.command import SMALL, TRIALS, Command, Here
 
 settings.register_profile("shared-machine", deadline=None, max_examples=50)
@@ -71,10 +72,9 @@ def here(
         output, errors = capsys.readouterr()
         return subprocess.CompletedProcess(arguments, code, output, errors)
 
-    watched = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in watched]
+    before = {number: signal.getsignal(number) for number in heeded()}
     yield run
-    for number, handler in zip(watched, before, strict=True):
+    for number, handler in before.items():
         signal.signal(number, handler)
 
 

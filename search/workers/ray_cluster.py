@@ -2,13 +2,13 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,17 +102,27 @@ def start_ray(pool: Pool) -> None:
 
 @contextmanager
 def _daemons_apart() -> Iterator[None]:
-    """Have Ray's daemons started in process groups of their own.
+    """Have Ray's daemons started in process groups of their own, deaf to notices.
 
-    Terminals and schedulers send a signal to the whole group of the search. It is for the driver:
-    a daemon that it reached would end, and Ray in turn the driver, before that could put its
-    house in order. On Linux the daemons die with the driver all the same, since the kernel sees
-    to it; elsewhere Ray needs them in the driver's group for that.
+    Terminals and schedulers send a signal to the whole group of the search, and some notices to
+    all processes of a job. They are for the driver: a daemon that one reached would end, and Ray
+    in turn the driver, before that could put its house in order. On Linux the daemons die with
+    the driver all the same, since the kernel sees to it; elsewhere Ray needs them in the driver's
+    group for that.
     """
     services = ray._private.services
     popen = services.ConsolePopen
+
+    def popen_apart(*arguments: Any, preexec_fn: Callable[[], None], **options: Any) -> Any:
+        def prepare() -> None:
+            preexec_fn()
+            for notice in (signal.SIGHUP, signal.SIGUSR1):
+                signal.signal(notice, signal.SIG_IGN)
+
+        return popen(*arguments, preexec_fn=prepare, process_group=0, **options)
+
     if sys.platform == "linux":
-        services.ConsolePopen = partial(popen, process_group=0)
+        services.ConsolePopen = popen_apart
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -37,6 +38,7 @@ _SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
 }
+_NOTICE = signal.SIGUSR1
 
 
 def run_trials(
@@ -61,6 +63,7 @@ def run_trials(
             front with it.
         on_step: Called several times a second; what it raises ends the run.
     """
+    _forget_settings()
     os.environ.update(_SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(pool.workers))
     trainable = tune.with_resources(
         tune.with_parameters(ScheduleTrial, plan=plan, store=store),
@@ -91,6 +94,13 @@ def run_trials(
         tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _forget_settings() -> None:
+    """Take away what was set for other programs, with some of which Ray Tune refuses to run."""
+    for name in list(os.environ):
+        if name.startswith("TUNE_") or name == "RAY_AIR_LOCAL_CACHE_DIR":
+            del os.environ[name]
 
 
 class _AssignmentSearcher(Searcher):
@@ -234,6 +244,11 @@ class _AssignmentCallback(tune.Callback):
         self._numbers = numbers
         self._ended = ended
         self._on_step = on_step
+        self._notice = signal.getsignal(_NOTICE)
+
+    def setup(self, **info: Any) -> None:
+        """Take back a signal to which Tune would end its loop as if all were done."""
+        signal.signal(_NOTICE, self._notice)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Take note that a worker has begun."""

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
@@ -41,9 +42,17 @@ def resume_and_check(command: Command | Here, out: Path, *, damaged: bool = Fals
     return done.stdout
 
 
+def to_each(session: int, number: int) -> None:
+    """Send a signal to every process of a run, as a scheduler's notice of a job's end may be."""
+    for pid in processes(session):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 @pytest.mark.parametrize(
     ("send", "number", "times"),
     [
+        pytest.param(to_each, signal.SIGUSR1, 1, id="SIGUSR1-to-each", marks=pytest.mark.slow),
         pytest.param(os.kill, signal.SIGTERM, 1, id="SIGTERM", marks=pytest.mark.slow),
         pytest.param(os.killpg, signal.SIGINT, 1, id="SIGINT-to-all", marks=pytest.mark.slow),
         pytest.param(os.kill, signal.SIGINT, 2, id="SIGINT-twice", marks=pytest.mark.slow),
@@ -69,6 +78,25 @@ def test_a_signal_is_a_clean_end(
     assert errors == ""
     wait_until_gone(process.pid)
     resume_and_check(command, out)
+
+
+@pytest.mark.slow
+def test_what_a_search_was_started_to_ignore_does_not_end_it(tmp_path: Path, packs: Path) -> None:
+    """As `nohup` has it when a terminal is closed, and a shell with its background jobs."""
+    command = Command(tmp_path, packs)
+    ignored = (signal.SIGHUP, signal.SIGINT)
+    before = [signal.signal(number, signal.SIG_IGN) for number in ignored]
+    try:
+        process = command.start(*SEARCH)
+    finally:
+        for number, handler in zip(ignored, before, strict=True):
+            signal.signal(number, handler)
+    wait_for_output(process, "front:")
+    for number in ignored:
+        os.killpg(process.pid, number)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors + output
+    assert_whole(tmp_path / "out", TRIALS)
 
 
 @pytest.mark.parametrize("module", ["torch", pytest.param("tyro", marks=pytest.mark.slow)])

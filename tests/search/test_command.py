@@ -2,8 +2,11 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +26,7 @@ from pruning import StageStore
 from search.results.folder import ResultsFolder
 from tests.command import (
     LOOPBACK,
+    RUN,
     SMALL,
     TRIALS,
     Command,
@@ -151,6 +155,40 @@ def test_files_that_bear_our_names_and_libraries_are_in_nobody_s_way(
     done = command(*SMALL, "--trials", "2", "--out", "out")
     assert done.returncode == 0, done.stderr
     assert states(tmp_path / "out") == [TrialState.COMPLETE] * 2
+
+
+def test_a_search_needs_no_standard_streams_and_no_settings_of_tune_s(command: Command) -> None:
+    tune = {"TUNE_RESULT_DIR": str(command.folder), "RAY_AIR_LOCAL_CACHE_DIR": "nowhere"}
+    search = shlex.join([sys.executable, str(RUN), *SMALL, "--trials", "2", "--out", "out"])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {search} <&- >&- 2>&-"],
+        cwd=command.folder,
+        check=False,
+        env={**command.environment, **tune},
+    )
+    assert done.returncode == 0
+    assert states(command.folder / "out") == [TrialState.COMPLETE] * 2
+
+
+@pytest.mark.parametrize("script", ["run.py", "checkup.py"])
+def test_a_reader_of_the_help_may_leave(command: Command, script: str) -> None:
+    help_ = shlex.join([sys.executable, str(RUN.with_name(script)), "--help"])
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"{help_} | head -c 10; exit ${{PIPESTATUS[0]}}"],
+        env=command.environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: ")
+
+
+def test_an_interpreter_without_docstrings_is_refused_in_words(command: Command) -> None:
+    done = Command(command.folder, command.folder, PYTHONOPTIMIZE="2")("--trials", "1")
+    assert done.returncode == 2
+    assert "Unset PYTHONOPTIMIZE" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
 
 
 def test_a_checkpoint_may_lie_in_the_user_s_home(

@@ -1,4 +1,4 @@
-"""Python puts the folder of a script that is run first on its path, in Ray's workers too, so a
+"""Python puts the folder of a script that is run first on its path, until run.py takes it away: a
 module of search/ hides every other module of its name."""
 
 import sys
