@@ -29,11 +29,11 @@ from search.workers.devices import Pool
 from search.workers.ray_cluster import (
     Activities,
     failing_in_words,
-    start_ray,
     start_store,
     watching_daemons,
     worker_pool,
 )
+from search.workers.ray_start import start_ray
 from search.workers.tune_loop import run_trials
 
 _REASONS = 3  # for failures, that are shown in the end
@@ -59,7 +59,7 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
     folder = ResultsFolder(config.folder)
     resume = config.resume is not None
     folder.check(resume=resume)
-    with worker_pool(pool_request(config)) as pool:
+    with failing_in_words(), worker_pool(pool_request(config)) as pool:
         source, data = open_images(config, console)
         root = find_root(config, folder, data)
         with folder.locked(resume=resume):
@@ -145,7 +145,6 @@ class _Workplace:
 
         with (
             _in_order(self._tables),
-            failing_in_words(),
             interruption.watching(),
             watching_daemons(on_death),
         ):

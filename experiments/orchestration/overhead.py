@@ -51,7 +51,8 @@ from search.results.folder import ResultsFolder
 from search.results.table_writer import TableWriter
 from search.samplers.names import SamplerName
 from search.workers.devices import Pool, PoolRequest, make_pool
-from search.workers.ray_cluster import Activities, start_ray, start_store
+from search.workers.ray_cluster import Activities, start_store
+from search.workers.ray_start import start_ray
 from search.workers.tune_loop import run_trials
 
 _TARGET_SECONDS_A_ROUND = 0.1

@@ -105,7 +105,8 @@ class ResultsFolder:
             lock.acquire(timeout=0)
         except Timeout:
             raise RefusedError(
-                f"Another run is working on {self.path}: wait for it, or stop it first."
+                f"Another run is working on {self.path}: wait for it, or stop it first.\n"
+                f"If it died on another machine, remove its lock: {lock.lock_file}."
             ) from None
         except OSError as error:
             raise RefusedError(

@@ -1,10 +1,6 @@
-"""Starting or joining Ray, and what it offers."""
+"""What Ray offers, and how its daemons fare."""
 
-import logging
-import os
-import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +10,11 @@ from typing import Any
 
 import ray
 import torch
-from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.errors import BrokenOffError, RefusedError
 from search.workers.devices import Pool, PoolRequest, make_pool, usable_cores
+from search.workers.ray_start import check_room, join_ray
 from search.workers.store_actor import Activity, StoreActor
 
 _CONNECT_SECONDS = 5
@@ -31,20 +27,6 @@ _DEAF_SECONDS = 300  # without an answer of it, after which a run ends
 _DAEMONS = ("gcs_server", "raylet")
 
 
-def _options() -> dict[str, Any]:
-    """How Ray is started or joined.
-
-    Workers look for modules in this program's own folder first. Left alone, Ray would have them
-    look where the search was started, and take a folder of images called data for our package.
-    """
-    path = [str(Path(__file__).resolve().parents[2])]
-    return {
-        "log_to_driver": False,
-        "logging_level": logging.ERROR,
-        "job_config": JobConfig(_py_driver_sys_path=path, _client_job=True),
-    }
-
-
 @contextmanager
 def worker_pool(request: PoolRequest) -> Iterator[Pool]:
     """Find out where trials will run; joins the cluster of --address, if there is one.
@@ -53,80 +35,20 @@ def worker_pool(request: PoolRequest) -> Iterator[Pool]:
         The workers that the search may use. Ray is left when the context ends.
 
     Raises:
-        RefusedError: More GPUs were asked for than there are, or there is no such cluster.
+        RefusedError: More GPUs were asked for than there are, there is no such cluster, or this
+            machine has no room for a Ray.
     """
     try:
         if request.private:
             gpus = torch.cuda.device_count()
-            yield make_pool(request, present_gpus=gpus, cores=usable_cores(), device_type="cuda")
+            pool = make_pool(request, present_gpus=gpus, cores=usable_cores(), device_type="cuda")
+            check_room(pool.workers)
+            yield pool
         else:
-            _join(str(request.address))
+            join_ray(str(request.address))
             yield _cluster_pool(request)
     finally:
         ray.shutdown()
-
-
-def _join(address: str) -> None:
-    try:
-        if address.startswith("ray://"):
-            raise RefusedError(
-                "--address ray://… is a Ray client, whose driver runs elsewhere.\n"
-                "Start the search on a machine of the cluster, with --address auto."
-            )
-        host, colon, port = address.rpartition(":")
-        if colon:  # Ray itself would try for minutes
-            socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-        ray.init(address=address, **_options())
-    except (OSError, ValueError) as error:
-        raise RefusedError(
-            f"There is no Ray cluster at --address {address}.\n"
-            "Start one with `ray start --head`, or use a private Ray by --address local."
-        ) from error
-
-
-def start_ray(pool: Pool) -> None:
-    """Start a private Ray, unless a cluster was joined."""
-    if not ray.is_initialized():
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        # On Linux Ray would listen on all of the machine's addresses; so it does on loopback.
-        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-        with _daemons_apart():
-            ray.init(
-                address="local",
-                num_cpus=pool.workers,
-                num_gpus=pool.gpus,
-                include_dashboard=False,
-                **_options(),
-            )
-
-
-@contextmanager
-def _daemons_apart() -> Iterator[None]:
-    """Have Ray's daemons started in process groups of their own, deaf to notices.
-
-    Terminals and schedulers send a signal to the whole group of the search, and some notices to
-    all processes of a job. They are for the driver: a daemon that one reached would end, and Ray
-    in turn the driver, before that could put its house in order. On Linux the daemons die with
-    the driver all the same, since the kernel sees to it; elsewhere Ray needs them in the driver's
-    group for that.
-    """
-    services = ray._private.services
-    popen = services.ConsolePopen
-
-    def popen_apart(*arguments: Any, preexec_fn: Callable[[], None], **options: Any) -> Any:
-        def prepare() -> None:
-            preexec_fn()
-            for notice in (signal.SIGHUP, signal.SIGUSR1):
-                signal.signal(notice, signal.SIG_IGN)
-
-        return popen(*arguments, preexec_fn=prepare, process_group=0, **options)
-
-    if sys.platform == "linux":
-        services.ConsolePopen = popen_apart
-    try:
-        yield
-    finally:
-        services.ConsolePopen = popen
 
 
 @contextmanager

@@ -1,14 +1,18 @@
 """Ray Tune, thinly: hands schedules to workers and brings back what they report."""
 
+import logging
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
@@ -39,6 +43,10 @@ _SETTINGS = {
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
 }
 _NOTICE = signal.SIGUSR1
+_SHORT_OF_MEMORY = (
+    "a machine that ran short of memory: fewer --workers or --trials-per-gpu, a smaller "
+    "--image-size or --batch-size need less"
+)
 
 
 def run_trials(
@@ -91,7 +99,8 @@ def run_trials(
         ),
     )
     try:
-        tuner.fit()
+        with _deaths_told_alike():
+            tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -101,6 +110,29 @@ def _forget_settings() -> None:
     for name in list(os.environ):
         if name.startswith("TUNE_") or name == "RAY_AIR_LOCAL_CACHE_DIR":
             del os.environ[name]
+
+
+@contextmanager
+def _deaths_told_alike() -> Iterator[None]:
+    """Have Tune take every death of a worker for one.
+
+    At a call that fails since Ray's memory monitor has killed the worker, and at others that it
+    does not know, it would end the whole run. What it says of trials that failed is said by us.
+    """
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
+    failed = RayActorManager._actor_task_failed
+
+    def told(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        known = isinstance(exception, (RayActorError, RayTaskError))
+        if isinstance(exception, RayError) and not known:
+            exception = RayActorError(error_msg=str(exception))
+        failed(manager, tracked_actor_task, exception)
+
+    RayActorManager._actor_task_failed = told
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = failed
 
 
 class _AssignmentSearcher(Searcher):
@@ -262,9 +294,7 @@ class _AssignmentCallback(tune.Callback):
         if trial.trial_id in self._ended:
             return
         try:
-            self._assignments.retry(
-                self._numbers[trial.trial_id], _last_line(Path(trial.error_file))
-            )
+            self._assignments.retry(self._numbers[trial.trial_id], _cause(Path(trial.error_file)))
         except LedgerError as failure:
             self._assignments.abandon(str(failure).removesuffix("."))
 
@@ -273,6 +303,9 @@ class _AssignmentCallback(tune.Callback):
         self._on_step()
 
 
-def _last_line(path: Path) -> str:
+def _cause(path: Path) -> str:
+    """Of what a worker has died, from the file in which Tune keeps its error."""
     text = path.read_text(errors="replace") if path.is_file() else ""
+    if "running low on memory" in text or "out of memory" in text:
+        return _SHORT_OF_MEMORY
     return " ".join(text.split("\n")[-2:]).strip() or "no message"

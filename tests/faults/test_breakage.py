@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from psutil import virtual_memory
 from ray.cluster_utils import Cluster
 
 from tests.command import (
@@ -96,6 +97,31 @@ def test_what_a_search_was_started_to_ignore_does_not_end_it(tmp_path: Path, pac
         os.killpg(process.pid, number)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors + output
+    assert_whole(tmp_path / "out", TRIALS)
+
+
+@pytest.mark.slow
+def test_workers_that_the_memory_monitor_kills_are_bad_luck(tmp_path: Path, packs: Path) -> None:
+    memory = virtual_memory()
+    if memory.available < 12 * 2**30:
+        pytest.skip("needs 12 GB of free memory")
+    threshold = 1 - (memory.available - 5 * 2**30) / memory.total
+    monitor = {
+        "RAY_memory_usage_threshold": f"{threshold:.4f}",
+        "RAY_memory_monitor_refresh_ms": "50",
+    }
+    process = Command(tmp_path, packs, **monitor).start(*SEARCH)
+    wait_for_output(process, "front:")
+    workers = [pid for pid, name in processes(process.pid).items() if name.startswith("ray::Res")]
+    ballast = bytearray(b"x") * (7 * 2**30)
+    deadline = time.monotonic() + 20
+    while set(workers) <= set(processes(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    killed = not set(workers) <= set(processes(process.pid))
+    del ballast
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors + output
+    assert killed
     assert_whole(tmp_path / "out", TRIALS)
 
 

@@ -157,14 +157,24 @@ def test_files_that_bear_our_names_and_libraries_are_in_nobody_s_way(
     assert states(tmp_path / "out") == [TrialState.COMPLETE] * 2
 
 
-def test_a_search_needs_no_standard_streams_and_no_settings_of_tune_s(command: Command) -> None:
-    tune = {"TUNE_RESULT_DIR": str(command.folder), "RAY_AIR_LOCAL_CACHE_DIR": "nowhere"}
+def test_a_search_needs_little_of_where_it_is_started(command: Command) -> None:
+    """No standard streams, no home, a scratch path too long for sockets, others' settings."""
+    scratch = command.folder / ("x" * 90)
+    scratch.mkdir()
+    surroundings = {
+        "TUNE_RESULT_DIR": "nowhere",
+        "RAY_AIR_LOCAL_CACHE_DIR": "nowhere",
+        "RAY_AUTH_TOKEN_PATH": "nowhere",
+        "RAY_ADDRESS": "127.0.0.1:1",
+        "HOME": "/nowhere",
+        "TMPDIR": str(scratch),
+    }
     search = shlex.join([sys.executable, str(RUN), *SMALL, "--trials", "2", "--out", "out"])
     done = subprocess.run(
         ["/bin/sh", "-c", f"exec {search} <&- >&- 2>&-"],
         cwd=command.folder,
         check=False,
-        env={**command.environment, **tune},
+        env={**command.environment, **surroundings},
     )
     assert done.returncode == 0
     assert states(command.folder / "out") == [TrialState.COMPLETE] * 2
@@ -328,11 +338,14 @@ def test_trials_are_distributed_over_a_clusters_gpus(
         (["--resume", "/dev/null"], "holds no search"),
         (["--out", "x" * 300], "name too long"),
         (["--address", "127.0.0.1:1"], "no Ray cluster"),
+        (["--address", "auto"], "no Ray cluster at --address auto, which is 127.0.0.1:2"),
+        (["--address", "nonsense"], "no Ray cluster"),
     ],
 )
 def test_refusals_are_short_and_change_nothing(
-    here: Here, arguments: list[str], message: str
+    here: Here, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:2")
     done = here(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
