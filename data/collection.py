@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -40,6 +41,16 @@ class Collection:
     flip: bool
     read: Callable[[], Contents]
     """Starts to decode; only called when there is no pack of this state."""
+
+
+def file_state(status: os.stat_result) -> tuple[int, int, int, int]:
+    """What changes when a file is written, or another takes its place, however alike they are.
+
+    Size and time of writing are equal in two files of one archive that change places, and tools
+    set that time as they like; the time of the inode's change they cannot set, and on most file
+    systems the inode's number stays with the file.
+    """
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def digest(value: object) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from data.errors import DataError, name_some
 
@@ -88,6 +89,7 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
             # Pillow only warns of up to twice the limit.
             if limit is not None and image.width * image.height > limit:
                 raise UnusableImageError(f"more than {limit} pixels")
+            _scale_key(image)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return _as_rgb(image)
@@ -102,10 +104,27 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
         raise UnusableImageError(f"does not decode: {reason}") from error
 
 
+def _scale_key(image: ImageFile) -> None:
+    """Brings the transparent grey or colour of a PNG file to the range of the decoded pixels.
+
+    Pillow stretches pixels of 2 and 4 bits and takes the upper half of colours of 16, but leaves
+    the key as it is in the file, where it matches nothing or something else.
+    """
+    key = image.info.get("transparency")
+    layout = image.tile[0].args if image.format == "PNG" and image.tile else None
+    if isinstance(key, int) and layout in {"L;2", "L;4"}:
+        image.info["transparency"] = key * {"L;2": 85, "L;4": 17}[layout]
+    elif isinstance(key, tuple) and layout == "RGB;16B":
+        image.info["transparency"] = tuple(part >> 8 for part in key)
+
+
 def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith("I;16"):
         # Pillow's own conversion would clip 16-bit values to 255 instead of scaling them.
-        grey = ((np.asarray(image).astype(np.int32) + 128) // 257).astype(np.uint8)
+        values = np.asarray(image).astype(np.int32)
+        grey = ((values + 128) // 257).astype(np.uint8)
+        if "transparency" in image.info:
+            grey[values == image.info["transparency"]] = 0
         return np.repeat(grey[..., None], 3, axis=2)
     if image.has_transparency_data:
         layer = image.convert("RGBA")

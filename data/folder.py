@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.collection import SPLITS, Collection, Contents, SplitName, digest
+from data.collection import SPLITS, Collection, Contents, SplitName, digest, file_state
 from data.decoding import decode_images
 from data.errors import DataError, name_some
 from data.layout import FOLDERS, Layout, Listing, lay_out
@@ -79,17 +79,15 @@ def _images_in(folder: Path) -> tuple[str, ...]:
     )
 
 
-def _file_states(root: Path, layout: Layout) -> list[tuple[str, int, int]]:
-    """Each file's name, size and time of change."""
+def _file_states(root: Path, layout: Layout) -> list[tuple[str, tuple[int, int, int, int]]]:
+    """Each file's name, and what changes with its content."""
     states = []
     broken = []
     for name in _all_names(layout):
         try:
-            state = (root / name).stat()
+            states.append((name, file_state((root / name).stat())))
         except OSError:
             broken.append(name)
-        else:
-            states.append((name, state.st_size, state.st_mtime_ns))
     if broken:
         raise DataError(
             f"every image file must be there; {len(broken)} in {root} lead nowhere:"

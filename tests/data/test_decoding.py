@@ -1,5 +1,7 @@
 import os
+import struct
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +62,52 @@ def test_a_transparent_palette_colour_is_black(tmp_path: Path) -> None:
     image.putpixel((1, 0), 1)
     image.save(tmp_path / "a.png", transparency=1)
     assert decode_image(tmp_path / "a.png").tolist() == [[[10, 20, 30], [0, 0, 0]]]
+
+
+def write_png(path: Path, depth: int, colour: int, row: bytes, key: bytes) -> None:
+    """One row, grey (colour type 0) or RGB (2), with a transparent value, as Pillow saves few."""
+    width = len(row) * 8 // depth // (3 if colour == 2 else 1)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, 1, depth, colour, 0, 0, 0)),
+        (b"tRNS", key),
+        (b"IDAT", zlib.compress(b"\0" + row)),
+        (b"IEND", b""),
+    )
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+            for name, body in chunks
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "row", "key", "expected"),
+    [
+        (1, bytes([0b01010101]), 1, [0] * 8),
+        (2, bytes([0b00011011]), 2, [0, 85, 0, 255]),
+        (4, bytes([0x2F, 0xF3]), 15, [34, 0, 0, 51]),
+        (8, bytes([7, 200, 201]), 200, [7, 0, 201]),
+        (16, struct.pack(">4H", 0x1234, 0x1235, 0xFFFF, 0), 0x1234, [0, 18, 255, 0]),
+    ],
+)
+def test_a_transparent_grey_is_black_at_any_depth(
+    tmp_path: Path, depth: int, row: bytes, key: int, expected: list[int]
+) -> None:
+    write_png(tmp_path / "a.png", depth, 0, row, struct.pack(">H", key))
+    decoded = decode_image(tmp_path / "a.png")
+    assert decoded.tolist() == [[[level] * 3 for level in expected]]
+
+
+def test_a_transparent_colour_is_black_at_any_depth(tmp_path: Path) -> None:
+    colours = (0x12, 0x56, 0x9A, 0x13, 0x56, 0x9A)
+    write_png(tmp_path / "8.png", 8, 2, bytes(colours), struct.pack(">3H", *colours[:3]))
+    wide = [257 * part for part in colours]
+    row, key = struct.pack(">6H", *wide), struct.pack(">3H", *wide[:3])
+    write_png(tmp_path / "16.png", 16, 2, row, key)
+    for name in ("8.png", "16.png"):
+        assert decode_image(tmp_path / name).tolist() == [[[0, 0, 0], [0x13, 0x56, 0x9A]]]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
