@@ -41,6 +41,8 @@ class Collection:
     flip: bool
     read: Callable[[], Contents]
     """Starts to decode; only called when there is no pack of this state."""
+    notes: tuple[str, ...] = ()
+    """What was decided in finding its images, a line each."""
 
 
 def file_state(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -16,9 +16,9 @@ from PIL.ImageFile import ImageFile
 
 from data.errors import DataError, name_some
 
-# What files that are named .jpg, .png or .webp often turn out to be. Pillow's other readers are
-# left out: the fewer parsers a downloaded file reaches, the better.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+# What photos come in, whatever their names say. Pillow's other readers are left out: the fewer
+# parsers a downloaded file reaches, the better.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
 _MOST_THREADS = 8
 # What Pillow's readers raise on damaged files; several are no OSError.
 _PILLOW_ERRORS = (
@@ -69,8 +69,8 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
     """Decodes one file, upright by its EXIF orientation, without resizing it.
 
     Grey is repeated in three channels, 16-bit grey is scaled to 8 bits, and what is transparent
-    is laid over black, as the black that rotation brings in. Of an animation the first frame
-    counts.
+    is laid over black, as the black that rotation brings in. Of an animation, or of several pages,
+    the first frame counts.
 
     Returns:
         Array (height, width, 3), RGB.
@@ -92,7 +92,9 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
             _scale_key(image)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-            return _as_rgb(image)
+            # A PGM file's 16 bits, which Pillow stretches to 0..65535.
+            wide = image.format == "PPM" and image.mode == "I"
+            return _as_rgb(image.convert("I;16") if wide else image)
     except UnusableImageError:
         raise
     except Image.DecompressionBombError:
@@ -126,6 +128,8 @@ def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
         if "transparency" in image.info:
             grey[values == image.info["transparency"]] = 0
         return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in {"I", "F"}:
+        raise UnusableImageError("grey of 32 bits, of which nobody knows what is white")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), layer)

@@ -1,6 +1,6 @@
 """A folder of image files, such as food-11."""
 
-import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +8,17 @@ import numpy as np
 from data.collection import SPLITS, Collection, Contents, SplitName, digest, file_state
 from data.decoding import decode_images
 from data.errors import DataError, name_some
-from data.layout import FOLDERS, Layout, Listing, lay_out
+from data.layout import FOLDERS, Layout, lay_out
+from data.listing import ignored, list_split
 from data.pack import FORMAT
 from data.source import NAMED_SETS
-
-_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def image_folder(root: Path) -> Collection:
     """The images under `training/`, `validation/` and `testing/` of a folder.
 
-    Images keep their size. Hidden files, and files that do not end in .jpg, .jpeg, .png or .webp
-    (in any case), are ignored. Layouts: see `data.layout`.
+    Images keep their size. Which files are images is decided by their suffix, see `data.listing`.
+    Layouts: see `data.layout`.
 
     Args:
         root: an absolute path.
@@ -30,12 +29,16 @@ def image_folder(root: Path) -> Collection:
     try:
         layout = _layout(root)
     except OSError as error:
-        raise DataError(f"{root} cannot be read ({error.strerror}); allow it") from error
+        raise DataError(
+            f"{error.filename or root} cannot be read ({error.strerror}); allow it"
+        ) from error
+    labels = {split: layout.splits[split].labels for split in SPLITS}
     return Collection(
-        state=digest([str(root), FORMAT, layout.classes, _file_states(root, layout)]),
+        state=digest([str(root), FORMAT, layout.classes, labels, _file_states(root, layout)]),
         classes=layout.classes,
         padding=0,
         flip=True,
+        notes=layout.notes,
         read=lambda: _read(root, layout),
     )
 
@@ -52,31 +55,9 @@ def _layout(root: Path) -> Layout:
             f"{root} must hold the folders {', '.join(FOLDERS.values())}; missing:"
             f" {', '.join(missing)}; add them, with images"
         )
-    return lay_out({split: _list(root / FOLDERS[split]) for split in SPLITS})
-
-
-def _list(folder: Path) -> Listing:
-    """The images of one split, sorted by name as the notebook sorts them."""
-    return Listing(
-        direct=_images_in(folder),
-        grouped={
-            entry.name: _images_in(Path(entry.path))
-            for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
-            if entry.is_dir() and not entry.name.startswith(".")
-        },
-    )
-
-
-def _images_in(folder: Path) -> tuple[str, ...]:
-    return tuple(
-        sorted(
-            entry.name
-            for entry in os.scandir(folder)
-            if entry.name.lower().endswith(_ENDINGS)
-            and not entry.name.startswith(".")
-            and not entry.is_dir()
-        )
-    )
+    listings = {split: list_split(root, FOLDERS[split]) for split in SPLITS}
+    layout = lay_out(listings)
+    return replace(layout, notes=(*layout.notes, *ignored(listings.values())))
 
 
 def _file_states(root: Path, layout: Layout) -> list[tuple[str, tuple[int, int, int, int]]]:

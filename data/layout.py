@@ -7,7 +7,7 @@ one folder a class.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from data.collection import SPLITS, SplitName
 from data.errors import DataError, name_some
@@ -26,10 +26,19 @@ _STEM = re.compile(r"(\d+)_\d+", re.ASCII)
 class Listing:
     """The image files of one split, by name."""
 
+    folder: str
+    """The split's, relative to the data set's."""
     direct: tuple[str, ...]
     """Those that lie in the split's folder itself, in order."""
     grouped: Mapping[str, tuple[str, ...]]
-    """Those in each folder of the split, folders and files in order."""
+    """Those in each folder of the split and below it, relative to it; folders and files in order.
+
+    Folders that hold files, but no image, are among them.
+    """
+    ignored: tuple[str, ...] = ()
+    """Files of the split that are no images."""
+    empty: tuple[str, ...] = ()
+    """Folders of the split that hold no file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +57,8 @@ class Layout:
 
     classes: tuple[str, ...]
     splits: Mapping[SplitName, LabelledFiles]
+    notes: tuple[str, ...] = ()
+    """What was decided, a line each."""
 
 
 def lay_out(listings: Mapping[SplitName, Listing]) -> Layout:
@@ -63,23 +74,30 @@ def lay_out(listings: Mapping[SplitName, Listing]) -> Layout:
             that needs a class has none, a class is not one of the training split's, or one of
             those has no training image.
     """
-    for split in SPLITS:
-        if not listings[split].direct and not any(listings[split].grouped.values()):
+    for listing in listings.values():
+        if not listing.direct and not any(listing.grouped.values()):
+            found = f" (found {name_some(listing.ignored)})" if listing.ignored else ""
             raise DataError(
-                f"every split needs images, but {FOLDERS[split]}/ holds none;"
-                " put .jpg, .jpeg, .png or .webp files there"
+                f"every split needs images, but {listing.folder}/ holds none{found};"
+                " put .jpg, .png, .webp, .tif or .bmp files there"
             )
-        if listings[split].direct and any(listings[split].grouped.values()):
+        if listing.direct and any(listing.grouped.values()):
             raise DataError(
-                f"{FOLDERS[split]}/ holds image files ({name_some(listings[split].direct)}) and"
-                f" folders of images ({name_some(tuple(listings[split].grouped))});"
+                f"{listing.folder}/ holds image files ({name_some(listing.direct)}) and"
+                f" folders of images ({name_some(tuple(listing.grouped))});"
                 " keep one of the two"
             )
     train = listings["train"]
     names = [*train.direct, *(name for group in train.grouped.values() for name in group)]
     if len(names) < 2:
         raise DataError(f"training needs at least 2 images, found {names[0]} alone; add more")
-    return _flat(listings) if train.direct else _grouped(listings)
+    layout = _flat(listings) if train.direct else _grouped(listings)
+    return replace(layout, notes=(*layout.notes, *_empty(listings)))
+
+
+def _empty(listings: Mapping[SplitName, Listing]) -> tuple[str, ...]:
+    names = [f"{listing.folder}/{name}" for listing in listings.values() for name in listing.empty]
+    return (f"Empty folders are no classes: {name_some(names)}",) if names else ()
 
 
 def stem_class(name: str) -> int | None:
@@ -95,15 +113,15 @@ def stem_class(name: str) -> int | None:
 def _flat(listings: Mapping[SplitName, Listing]) -> Layout:
     splits: dict[SplitName, LabelledFiles] = {}
     for split in SPLITS:
-        names = listings[split].direct
-        if not names:
+        listing = listings[split]
+        if not listing.direct:
             raise DataError(
-                f"training/ holds image files, so {FOLDERS[split]}/ must; found the folders"
-                f" {name_some(tuple(listings[split].grouped))}; lay all splits out alike"
+                f"training/ holds image files, so {listing.folder}/ must; found the folders"
+                f" {name_some(tuple(listing.grouped))}; lay all splits out alike"
             )
         splits[split] = LabelledFiles(
-            names=tuple(f"{FOLDERS[split]}/{name}" for name in names),
-            labels=_stem_labels(split, names),
+            names=tuple(f"{listing.folder}/{name}" for name in listing.direct),
+            labels=_stem_labels(listing, unlabelled=split == "test"),
         )
     classes = max(splits["train"].labels) + 1
     if classes > _MOST_CLASSES:
@@ -115,17 +133,20 @@ def _flat(listings: Mapping[SplitName, Listing]) -> Layout:
     return Layout(classes=tuple(str(label) for label in range(classes)), splits=splits)
 
 
-def _stem_labels(split: SplitName, names: tuple[str, ...]) -> tuple[int, ...]:
-    found = [stem_class(name) for name in names]
+def _stem_labels(listing: Listing, *, unlabelled: bool) -> tuple[int, ...]:
+    """The classes in the names of a split that may be unlabelled, or must not."""
+    found = [stem_class(name) for name in listing.direct]
     without = [
-        f"{FOLDERS[split]}/{n}" for n, label in zip(names, found, strict=True) if label is None
+        f"{listing.folder}/{name}"
+        for name, label in zip(listing.direct, found, strict=True)
+        if label is None
     ]
-    if split == "test" and len(without) == len(names):
-        return (-1,) * len(names)
+    if unlabelled and len(without) == len(found):
+        return (-1,) * len(found)
     if without:
         raise DataError(
             "file names must hold their class, as in 3_120.jpg; found none in"
-            f" {len(without)} of {len(names)}: {name_some(without)}; rename or remove them"
+            f" {len(without)} of {len(found)}: {name_some(without)}; rename or remove them"
         )
     return tuple(label for label in found if label is not None)
 
@@ -172,7 +193,7 @@ def _in_order(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _grouped_files(split: SplitName, listing: Listing, classes: tuple[str, ...]) -> LabelledFiles:
-    folder = FOLDERS[split]
+    folder = listing.folder
     if listing.direct and split == "test":
         return LabelledFiles(
             names=tuple(f"{folder}/{name}" for name in listing.direct),
@@ -183,7 +204,7 @@ def _grouped_files(split: SplitName, listing: Listing, classes: tuple[str, ...])
             f"training/ has a folder for each class, so {folder}/ must; found the files"
             f" {name_some(listing.direct)}; lay all splits out alike"
         )
-    unknown = [name for name in listing.grouped if name not in classes]
+    unknown = [name for name, files in listing.grouped.items() if files and name not in classes]
     if unknown:
         raise DataError(
             f"the classes of {folder}/ must be among those of training/ ({name_some(classes)});"

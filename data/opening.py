@@ -44,6 +44,7 @@ def open_data(source: DataSource, *, progress: Progress | None = None) -> ImageD
         train=pack.splits["train"],
         validation=pack.splits["validation"],
         test=pack.splits["test"],
+        notes=collection.notes,
     )
 
 

@@ -126,7 +126,7 @@ def test_endings_spaces_links_and_strays(
     shutil.copy(training / "0_0.png", training / "1_1.PNG")
     shutil.copy(training / "0_1.jpg", training / "1_2.JPeG")
     (training / "1_3.png").symlink_to("0_0.png")
-    for stray in ("Thumbs.db", "desktop.ini", ".hidden_1.png", "notes.txt", "0_9.gif"):
+    for stray in ("Thumbs.db", "desktop.ini", ".hidden_1.png", "notes.txt", "0_9.xml"):
         (training / stray).write_bytes(b"no image")
     (training / ".cache").mkdir()
     (training / "empty").mkdir()

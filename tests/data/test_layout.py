@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from data.collection import SplitName
@@ -6,15 +8,19 @@ from data.layout import Listing, lay_out, stem_class
 
 
 def flat(*names: str) -> Listing:
-    return Listing(direct=names, grouped={})
+    return Listing(folder="", direct=names, grouped={})
 
 
 def grouped(**groups: tuple[str, ...]) -> Listing:
-    return Listing(direct=(), grouped=groups)
+    return Listing(folder="", direct=(), grouped=groups)
 
 
 def listings(train: Listing, validation: Listing, test: Listing) -> dict[SplitName, Listing]:
-    return {"train": train, "validation": validation, "test": test}
+    return {
+        "train": replace(train, folder="training"),
+        "validation": replace(validation, folder="validation"),
+        "test": replace(test, folder="testing"),
+    }
 
 
 TRAIN = flat("0_0.jpg", "0_1.jpg", *(f"{label}_3.jpg" for label in range(1, 11)))
@@ -114,7 +120,13 @@ def test_a_flat_testing_split_beside_groups_has_no_labels() -> None:
             TRAIN,
             r"among those of training/ \(a\); found c;",
         ),
-        (Listing(direct=("0_0.jpg",), grouped={"a": ("1.jpg",)}), TRAIN, TRAIN, "keep one"),
+        (replace(TRAIN, grouped={"a": ("1.jpg",)}), TRAIN, TRAIN, "keep one"),
+        (
+            TRAIN,
+            replace(flat(), ignored=("0_0.txt",)),
+            TRAIN,
+            r"holds none \(found 0_0.txt\); put",
+        ),
     ],
 )
 def test_refusals_name_what_was_found(

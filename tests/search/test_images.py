@@ -1,0 +1,60 @@
+"""What the command says of the images that it is given, and which it refuses."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.command import Here
+
+PETS = tuple(
+    f"{split}/{pet}/{index}.png"
+    for split in ("training", "validation", "testing")
+    for pet in ("cat", "dog")
+    for index in range(6)
+)
+
+
+def write(names: Iterable[str]) -> Path:
+    """Image files in a folder `pets` of the current one."""
+    for place, name in enumerate(names):
+        path = Path("pets", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        levels = np.arange(3 * 400) * (place + 3)
+        Image.fromarray(levels.astype(np.uint8).reshape(20, 20, 3)).save(path)
+    return Path("pets")
+
+
+def said(here: Here, *arguments: str) -> list[str]:
+    """What is said of the images: all before the checkpoint, which is not there."""
+    done = here("--image-size", "16", "--checkpoint", "absent.bin", *arguments)
+    assert done.returncode == 2
+    assert "absent.bin" in done.stderr, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_start_says_what_was_read(here: Here) -> None:
+    (line,) = said(here)
+    assert line.startswith("Images: 726 to train, 716 to validate, 355 to test; 10 classes: 0, 1,")
+    write(PETS)
+    expected = "Images: 12 to train, 12 to validate, 12 to test; 2 classes: cat, dog."
+    assert said(here, "--data", "pets") == [expected]
+
+
+def test_the_start_says_what_was_ignored(here: Here) -> None:
+    write((*PETS, "training/cat/batch2/7.bmp"))
+    Path("pets/training/notes.txt").touch()
+    assert said(here, "--data", "pets") == [
+        "Images: 13 to train, 12 to validate, 12 to test; 2 classes: cat, dog.",
+        "Ignored files, by suffix: 1 .txt (such as training/notes.txt).",
+    ]
+
+
+def test_one_class_is_refused_by_its_name(here: Here) -> None:
+    write(name for name in PETS if "/cat/" in name)
+    done = here("--data", "pets")
+    assert done.returncode == 2
+    assert "one class (cat)" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert done.stdout == ""
