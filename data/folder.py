@@ -8,17 +8,18 @@ import numpy as np
 from data.collection import SPLITS, Collection, Contents, SplitName, digest, file_state
 from data.decoding import decode_images
 from data.errors import DataError, name_some
-from data.layout import FOLDERS, Layout, lay_out
+from data.layout import Layout, labelled_part, lay_out
 from data.listing import ignored, list_split
 from data.pack import FORMAT
 from data.source import NAMED_SETS
+from data.splits import LAYOUTS, find_splits
 
 
 def image_folder(root: Path) -> Collection:
-    """The images under `training/`, `validation/` and `testing/` of a folder.
+    """The images of a folder that holds one for each split.
 
-    Images keep their size. Which files are images is decided by their suffix, see `data.listing`.
-    Layouts: see `data.layout`.
+    Images keep their size. Which folders are splits: see `data.splits`; which files are images,
+    by their suffix: `data.listing`; which classes they have: `data.layout`.
 
     Args:
         root: an absolute path.
@@ -27,7 +28,7 @@ def image_folder(root: Path) -> Collection:
         DataError: the folder or a split is missing or cannot be read, or its layout is refused.
     """
     try:
-        layout = _layout(root)
+        root, layout = _layout(root)
     except OSError as error:
         raise DataError(
             f"{error.filename or root} cannot be read ({error.strerror}); allow it"
@@ -43,21 +44,23 @@ def image_folder(root: Path) -> Collection:
     )
 
 
-def _layout(root: Path) -> Layout:
+def _layout(root: Path) -> tuple[Path, Layout]:
+    """The folder that the splits lie in, and what they hold."""
     if not root.is_dir():
         raise DataError(
-            f"no folder {root}; --data takes {', '.join(NAMED_SETS)} or a folder with"
-            f" {', '.join(FOLDERS.values())}"
+            f"no folder {root}; --data takes {', '.join(NAMED_SETS)} or a folder that holds"
+            f" {LAYOUTS}"
         )
-    missing = [folder for folder in FOLDERS.values() if not (root / folder).is_dir()]
-    if missing:
-        raise DataError(
-            f"{root} must hold the folders {', '.join(FOLDERS.values())}; missing:"
-            f" {', '.join(missing)}; add them, with images"
-        )
-    listings = {split: list_split(root, FOLDERS[split]) for split in SPLITS}
+    root, folders = find_splits(root)
+    listings = {split: list_split(root, folder) for split, folder in folders.items()}
+    notes = []
+    part = labelled_part(listings)
+    if part is not None:
+        notes.append(f"Of {folders['train']}/ only {part}/ is read, as other images have no class")
+        listings["train"] = list_split(root, f"{folders['train']}/{part}")
     layout = lay_out(listings)
-    return replace(layout, notes=(*layout.notes, *ignored(listings.values())))
+    notes += [*layout.notes, *ignored(listings.values())]
+    return root, replace(layout, notes=tuple(notes))
 
 
 def _file_states(root: Path, layout: Layout) -> list[tuple[str, tuple[int, int, int, int]]]:

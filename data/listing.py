@@ -2,11 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from data.errors import DataError, name_some
-from data.layout import Listing
 
 # Suffixes under which photos come. Some of the last few cannot be decoded here: better refused by
 # name than missing in silence.
@@ -21,6 +21,25 @@ _EXAMPLES = 3
 
 _Place = tuple[int, int]
 """Device and inode."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The image files of one split, by name."""
+
+    folder: str
+    """The split's, relative to the data set's."""
+    direct: tuple[str, ...]
+    """Those that lie in the split's folder itself, in order."""
+    grouped: Mapping[str, tuple[str, ...]]
+    """Those in each folder of the split and below it, relative to it; folders and files in order.
+
+    Folders that hold files, but no image, are among them.
+    """
+    ignored: tuple[str, ...] = ()
+    """Files of the split that are no images."""
+    empty: tuple[str, ...] = ()
+    """Folders of the split that hold no file."""
 
 
 def list_split(root: Path, folder: str) -> Listing:

@@ -68,8 +68,8 @@ class SearchConfig:
         _flag(
             "digits|fashion-mnist|DIR",
             "Images: scikit-learn's digits, Fashion-MNIST, or a folder with training/, "
-            "validation/ and testing/, each with files named {class}_{index}.jpg or with one "
-            "folder a class.",
+            "validation/ and testing/ (or train/, val/, test/), each with files named "
+            "{class}_{index}.jpg or with one folder a class.",
         ),
     ] = "digits"
     data_root: Annotated[

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data import DataError, DataSource, ImageData, open_data
-from data.layout import Listing
-from data.listing import ignored, list_split
+from data.listing import Listing, ignored, list_split
 
 WriteFolder = Callable[..., Path]
 GROUPED = (

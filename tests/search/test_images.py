@@ -51,6 +51,29 @@ def test_the_start_says_what_was_ignored(here: Here) -> None:
     ]
 
 
+def test_the_start_says_that_testing_is_unlabelled(here: Here) -> None:
+    """Copies of food-11 have all their testing images in one class folder."""
+    write(name for name in PETS if not name.startswith("testing/dog"))
+    summary, note = said(here, "--data", "pets")
+    assert "6 to test (unlabelled); 2 classes: cat, dog." in summary
+    assert "in one folder (cat): it counts as unlabelled, and test_accuracy stays empty." in note
+
+
+def test_the_start_says_where_validation_images_come_from(here: Here) -> None:
+    write(name for name in PETS if not name.startswith("validation"))
+    summary, note = said(here, "--data", "pets")
+    assert summary.startswith("Images: 10 to train, 2 to validate, 12 to test;")
+    assert "every 6th image of training/" in note
+
+
+def test_an_unknown_layout_is_refused_in_two_lines(here: Here) -> None:
+    write(("cat/1.png", "dog/1.png"))
+    done = here("--data", "pets")
+    assert done.returncode == 2
+    assert "val/" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
 def test_one_class_is_refused_by_its_name(here: Here) -> None:
     write(name for name in PETS if "/cat/" in name)
     done = here("--data", "pets")

@@ -1,0 +1,75 @@
+"""Which folders of a data set hold its splits."""
+
+from pathlib import Path
+
+from data.collection import SPLITS, SplitName
+from data.errors import DataError, name_some
+from data.listing import is_folder, visible
+
+# Names that people give them, in any case; the first is food-11's.
+_NAMES: dict[SplitName, tuple[str, ...]] = {
+    "train": ("training", "train"),
+    "validation": ("validation", "valid", "val"),
+    "test": ("testing", "test", "evaluation", "eval"),
+}
+LAYOUTS = (
+    "training/ (or train/), validation/ (valid/, val/, or none) and testing/ (test/, evaluation/),"
+    " each with files {class}_{index}.jpg or one folder a class"
+)
+"""What a folder of images may hold, in words."""
+
+
+def find_splits(root: Path) -> tuple[Path, dict[SplitName, str]]:
+    """Where the splits lie: a folder, often `root` itself, and their names in it.
+
+    A folder that holds nothing but another one is passed through. Validation may be missing.
+
+    Raises:
+        DataError: training or testing is missing, or there are two folders for one split.
+        OSError: a folder cannot be read.
+    """
+    inner, folders = root, _folders(root)
+    while len(folders) == 1 and not any(_named(folders).values()):
+        inner = inner / folders[0]
+        folders = _folders(inner)
+    named = _named(folders)
+    found: dict[SplitName, str] = {}
+    for split, names in named.items():
+        if len({(inner / name).resolve() for name in names}) > 1:
+            raise DataError(
+                f"{inner} holds {name_some(names)}, which may each be the {split} split; rename or"
+                " remove all but one"
+            )
+        if names:
+            found[split] = names[0]
+    missing = [_NAMES[split][0] for split in ("train", "test") if split not in found]
+    if missing:
+        raise DataError(
+            f"{root} must hold {LAYOUTS}.\n"
+            f"Found {name_some(folders) or 'no folder'}; missing: {', '.join(missing)};"
+            f" {_way_out(found)}"
+        )
+    return inner, found
+
+
+def _way_out(found: dict[SplitName, str]) -> str:
+    if "train" in found and "validation" in found:
+        return (
+            f"add it, or rename {found['validation']} to testing, so that training images validate"
+        )
+    return "add them, with images"
+
+
+def _folders(folder: Path) -> list[str]:
+    return [entry.name for entry in visible(folder) if is_folder(entry)]
+
+
+def _named(folders: list[str]) -> dict[SplitName, list[str]]:
+    """For each split the folders that bear one of its names, the usual first."""
+    return {
+        split: sorted(
+            (folder for folder in folders if folder.lower() in _NAMES[split]),
+            key=lambda folder: _NAMES[split].index(folder.lower()),
+        )
+        for split in SPLITS
+    }
