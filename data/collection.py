@@ -23,10 +23,11 @@ class Contents:
 
     labels: Mapping[SplitName, NDArray[np.int64]]
     """One label an image, -1 throughout a split without labels."""
-    images: Generator[NDArray[np.uint8], None, None]
+    images: Generator[NDArray[np.uint8] | str, None, None]
     """Arrays (height, width, 3), RGB: all of train, then validation, then test.
 
-    Raises DataError where a file is refused, and OSError never.
+    In place of one that is left out, its name and why. Raises DataError where a file is refused,
+    and OSError never.
     """
 
 

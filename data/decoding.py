@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from data.errors import DataError, name_some
+from data.kinds import HEAD, kind_of
 
 # What photos come in, whatever their names say. Pillow's other readers are left out: the fewer
 # parsers a downloaded file reaches, the better.
@@ -53,7 +54,7 @@ def decode_images(root: Path, names: Sequence[str]) -> Generator[NDArray[np.uint
         DataError: files cannot be used; raised once all were tried, naming the first ten.
     """
     refused: list[str] = []
-    for name, image in zip(names, _attempts(root, names), strict=True):
+    for name, image in zip(names, attempts(root, names), strict=True):
         if isinstance(image, UnusableImageError):
             refused.append(f"{name} ({image})")
         elif not refused:
@@ -61,7 +62,7 @@ def decode_images(root: Path, names: Sequence[str]) -> Generator[NDArray[np.uint
     if refused:
         raise DataError(
             f"every image must decode; {len(refused)} of {len(names)} in {root} cannot be used:\n"
-            f"{name_some(refused)}; repair or remove them"
+            f"{name_some(refused)}; repair or remove them, or leave them out with --skip-broken"
         )
 
 
@@ -100,10 +101,17 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
     except Image.DecompressionBombError:
         raise UnusableImageError(f"more than {limit} pixels") from None
     except UnidentifiedImageError:
-        raise UnusableImageError("not an image") from None
+        raise UnusableImageError(_undecoded(path)) from None
     except _PILLOW_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnusableImageError(f"does not decode: {reason}") from error
+
+
+def _undecoded(path: Path) -> str:
+    """What a file is that none of the readers takes."""
+    with path.open("rb") as file:
+        kind = kind_of(file.read(HEAD))
+    return "not an image" if kind is None else f"{kind}, which cannot be decoded"
 
 
 def _scale_key(image: ImageFile) -> None:
@@ -137,12 +145,11 @@ def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _attempts(
-    root: Path, names: Sequence[str]
-) -> Iterator[NDArray[np.uint8] | UnusableImageError]:
-    """Decodes in threads, which run in parallel because Pillow's decoders free the interpreter.
+def attempts(root: Path, names: Sequence[str]) -> Iterator[NDArray[np.uint8] | UnusableImageError]:
+    """Decodes files in order; what a file cannot be used for takes its place.
 
-    At most two images a thread are held, so memory does not grow with the number of files.
+    It does so in threads, which run in parallel because Pillow's decoders free the interpreter. At
+    most two images a thread are held, so memory does not grow with the number of files.
     """
     threads = min(_MOST_THREADS, os.cpu_count() or 1)
     pending: deque[Future[NDArray[np.uint8] | UnusableImageError]] = deque()

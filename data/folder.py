@@ -11,11 +11,12 @@ from data.errors import DataError, name_some
 from data.layout import Layout, labelled_part, lay_out
 from data.listing import ignored, list_split
 from data.pack import FORMAT
+from data.skipping import decode_usable
 from data.source import NAMED_SETS
 from data.splits import LAYOUTS, find_splits
 
 
-def image_folder(root: Path) -> Collection:
+def image_folder(root: Path, *, skip_broken: bool) -> Collection:
     """The images of a folder that holds one for each split.
 
     Images keep their size. Which folders are splits: see `data.splits`; which files are images,
@@ -23,6 +24,7 @@ def image_folder(root: Path) -> Collection:
 
     Args:
         root: an absolute path.
+        skip_broken: whether files that do not decode are left out, and not refused.
 
     Raises:
         DataError: the folder or a split is missing or cannot be read, or its layout is refused.
@@ -34,13 +36,14 @@ def image_folder(root: Path) -> Collection:
             f"{error.filename or root} cannot be read ({error.strerror}); allow it"
         ) from error
     labels = {split: layout.splits[split].labels for split in SPLITS}
+    states = _file_states(root, layout, skip_broken=skip_broken)
     return Collection(
-        state=digest([str(root), FORMAT, layout.classes, labels, _file_states(root, layout)]),
+        state=digest([str(root), FORMAT, layout.classes, labels, states, skip_broken]),
         classes=layout.classes,
         padding=0,
         flip=True,
         notes=layout.notes,
-        read=lambda: _read(root, layout),
+        read=lambda: _read(root, layout, skip_broken=skip_broken),
     )
 
 
@@ -63,8 +66,10 @@ def _layout(root: Path) -> tuple[Path, Layout]:
     return root, replace(layout, notes=tuple(notes))
 
 
-def _file_states(root: Path, layout: Layout) -> list[tuple[str, tuple[int, int, int, int]]]:
-    """Each file's name, and what changes with its content."""
+def _file_states(
+    root: Path, layout: Layout, *, skip_broken: bool
+) -> list[tuple[str, tuple[int, int, int, int]]]:
+    """The name of each file that is there, and what changes with its content."""
     states = []
     broken = []
     for name in _all_names(layout):
@@ -72,10 +77,11 @@ def _file_states(root: Path, layout: Layout) -> list[tuple[str, tuple[int, int, 
             states.append((name, file_state((root / name).stat())))
         except OSError:
             broken.append(name)
-    if broken:
+    if broken and not skip_broken:
         raise DataError(
             f"every image file must be there; {len(broken)} in {root} lead nowhere:"
-            f" {name_some(broken)}; repair or remove them"
+            f" {name_some(broken)}; repair or remove them,"
+            " or leave them out with --skip-broken"
         )
     return states
 
@@ -84,8 +90,10 @@ def _all_names(layout: Layout) -> tuple[str, ...]:
     return tuple(name for split in SPLITS for name in layout.splits[split].names)
 
 
-def _read(root: Path, layout: Layout) -> Contents:
+def _read(root: Path, layout: Layout, *, skip_broken: bool) -> Contents:
     labels: dict[SplitName, np.ndarray[tuple[int], np.dtype[np.int64]]] = {
         split: np.array(layout.splits[split].labels, dtype=np.int64) for split in SPLITS
     }
+    if skip_broken:
+        return Contents(labels=labels, images=decode_usable(root, layout))
     return Contents(labels=labels, images=decode_images(root, _all_names(layout)))

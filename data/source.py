@@ -26,6 +26,8 @@ class DataSource:
     """Where a named set's files lie or are downloaded to; None is a folder of the user's cache."""
     image_size: int | None = None
     """Side of the crops in pixels; None is 32 for the named sets and 256 for a folder."""
+    skip_broken: bool = False
+    """Whether image files of a folder that do not decode are left out, and not refused."""
 
     def __post_init__(self) -> None:
         if not self.data:

@@ -36,6 +36,7 @@ _BEFORE = {
     "stop_when_flat": False,
     "prune": "notebook",
     "confirm": 0,
+    "skip_broken": False,
 }
 DEFAULT_EPOCHS = 300
 """Of a search that is given neither `--max-epochs` nor `--trials`."""
@@ -88,6 +89,13 @@ class SearchConfig:
             default="32, or 256 for a folder",
         ),
     ] = None
+    skip_broken: Annotated[
+        bool,
+        arg(
+            help="Leave out image files of a folder that do not decode, which are refused "
+            "otherwise; the start says which."
+        ),
+    ] = False
     checkpoint: Annotated[
         Path | None,
         _flag(

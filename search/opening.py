@@ -106,7 +106,10 @@ def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, Ima
 
     try:
         source = DataSource(
-            data=config.data, data_root=config.data_root, image_size=config.image_size
+            data=config.data,
+            data_root=config.data_root,
+            image_size=config.image_size,
+            skip_broken=config.skip_broken,
         )
         data = open_data(source, progress=progress)
     except DataError as error:

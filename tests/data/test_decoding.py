@@ -139,6 +139,33 @@ def test_truncated_files_are_refused(tmp_path: Path, noise: Noise, ending: str) 
         decode_image(path)
 
 
+@pytest.mark.parametrize(
+    "kind", ["PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "MPO"]
+)
+def test_a_name_does_not_decide_how_a_file_is_decoded(tmp_path: Path, kind: str) -> None:
+    Image.new("RGB", (24, 16), (90, 90, 90)).save(tmp_path / "a.jpg", format=kind)
+    decoded = decode_image(tmp_path / "a.jpg").astype(int)
+    assert decoded.shape == (16, 24, 3)
+    assert np.abs(decoded - 90).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC file, which cannot be decoded"),
+        (b"%PDF-1.7", "a PDF file, which cannot be decoded"),
+        (b"<html><title>404", "an HTML page, which cannot be decoded"),
+        (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+    ],
+)
+def test_what_does_not_decode_is_called_what_it_is(
+    tmp_path: Path, content: bytes, kind: str
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(UnusableImageError, match=kind):
+        decode_image(tmp_path / "a.jpg")
+
+
 def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("I am no image")
     (tmp_path / "pickle.jpg").write_bytes(b"cos\nabort\n(tR.")  # run, it would end the tests

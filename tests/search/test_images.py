@@ -81,3 +81,17 @@ def test_one_class_is_refused_by_its_name(here: Here) -> None:
     assert "one class (cat)" in done.stderr
     assert len(done.stderr.splitlines()) == 2
     assert done.stdout == ""
+
+
+def test_broken_images_are_refused_or_left_out(here: Here) -> None:
+    write(PETS)
+    for name in ("training/cat/1.png", "testing/dog/0.png"):
+        Path("pets", name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    refused = here("--data", "pets")
+    assert refused.returncode == 2
+    assert "training/cat/1.png (a HEIC file, which cannot be decoded)" in refused.stderr
+    assert "--skip-broken" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 2
+    summary, note = said(here, "--data", "pets", "--skip-broken")
+    assert summary.startswith("Images: 11 to train, 12 to validate, 11 to test;")
+    assert note.startswith("Left out 2 of 36 images, which do not decode: training/cat/1.png (a H")
