@@ -1,6 +1,7 @@
 """The configuration of a search: the command line is generated from it."""
 
 import math
+import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
@@ -316,7 +317,8 @@ class SearchConfig:
     @property
     def folder(self) -> Path:
         """Where the results lie."""
-        return self.resume or self.out or Path("results") / Path(self._data).name
+        name = os.fsencode(Path(self._data).name).decode(errors="replace")  # SQLite wants UTF-8
+        return self.resume or self.out or Path("results") / name
 
     def at_home(self) -> Self:
         """The configuration with `~` expanded, which a shell leaves alone in --checkpoint=~/x."""

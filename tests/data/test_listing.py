@@ -146,3 +146,15 @@ def test_sixteen_bits_of_a_pgm_file_are_scaled(pets: Path) -> None:
     path = pets / "training" / "dog" / "9.pgm"
     path.write_bytes(b"P5\n3 1\n65535\n" + values.tobytes())
     assert open_folder(pets).train.pixels[-3:, 0].tolist() == [0, 1, 255]
+
+
+def test_names_need_not_be_utf_8(tmp_path: Path, pets: Path) -> None:
+    odd = Path(shutil.copytree(pets, tmp_path / os.fsdecode(b"p\xebts")))
+    expected = open_folder(pets).fingerprint
+    (odd / "training" / "cat" / "2.png").rename(odd / "training/cat" / os.fsdecode(b"\xff.png"))
+    assert open_folder(odd).fingerprint == expected
+    for split in ("training", "validation", "testing"):
+        (odd / split / "cat").rename(odd / split / os.fsdecode(b"c\xe4t"))
+    data = open_folder(odd)
+    assert data.classes == ("c\udce4t", "dog")
+    assert data.summary.endswith(r"2 classes: 'c\udce4t', dog")

@@ -1,11 +1,13 @@
 """What the command says of the images that it is given, and which it refuses."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from search.configuration import SearchConfig
 from tests.command import Here
 
 PETS = tuple(
@@ -95,3 +97,19 @@ def test_broken_images_are_refused_or_left_out(here: Here) -> None:
     summary, note = said(here, "--data", "pets", "--skip-broken")
     assert summary.startswith("Images: 11 to train, 12 to validate, 11 to test;")
     assert note.startswith("Left out 2 of 36 images, which do not decode: training/cat/1.png (a H")
+
+
+def test_a_path_that_is_not_utf_8_is_refused_but_by_a_link(here: Here) -> None:
+    write(PETS)
+    odd = Path(os.fsdecode(b"p\xebts"))
+    Path("pets").rename(odd)
+    Path("link").symlink_to(odd)
+    for name in (str(odd), str(odd.absolute())):
+        done = here("--data", name)
+        assert done.returncode == 2
+        assert "must be UTF-8" in done.stderr
+        assert "p\\udcebts" in done.stderr
+        assert len(done.stderr.splitlines()) == 2
+    (summary,) = said(here, "--data", "link")
+    assert summary.startswith("Images: 12 to train")
+    assert SearchConfig(data="link").folder == Path("results/p\ufffdts")
