@@ -40,8 +40,15 @@ class DataSource:
 
     @property
     def folder(self) -> Path | None:
-        """The absolute path of a folder of images; None for a named set."""
-        return None if self.data in NAMED_SETS else Path(self.data).expanduser().resolve()
+        """The absolute path of a folder of images; None for a named set.
+
+        Raises:
+            DataError: the path leads in a circle, or to the home of nobody.
+        """
+        try:
+            return None if self.data in NAMED_SETS else Path(self.data).expanduser().resolve()
+        except RuntimeError as error:
+            raise DataError(f"{self.data} leads nowhere ({error}); give another path") from error
 
     @property
     def name(self) -> str:

@@ -353,8 +353,13 @@ class SearchConfig:
 
     @property
     def _data(self) -> str:
-        named = self.data in _NAMED_SETS
-        return self.data if named else str(Path(self.data).expanduser().resolve())
+        try:
+            named = self.data in _NAMED_SETS
+            return self.data if named else str(Path(self.data).expanduser().resolve())
+        except RuntimeError as error:  # a link to itself, or the home of nobody
+            raise RefusedError(
+                f"--data {self.data} leads nowhere ({error}); give another path."
+            ) from error
 
     def resumes(self, kept: "SearchConfig") -> None:
         """Check that this configuration may go on with a search that was started with `kept`.

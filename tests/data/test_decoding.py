@@ -129,7 +129,9 @@ def test_exif_orientation_is_applied(tmp_path: Path, noise: Noise, orientation: 
     np.testing.assert_array_equal(decode_image(tmp_path / "a.png"), turned[orientation])
 
 
-@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(
+    "ending", ["jpg", "png", "webp", "gif", "bmp", "dib", "tif", "avif", "jp2", "ppm", "mpo"]
+)
 def test_truncated_files_are_refused(tmp_path: Path, noise: Noise, ending: str) -> None:
     path = tmp_path / f"a.{ending}"
     Image.fromarray(noise(40, 40)).save(path)

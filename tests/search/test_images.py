@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from search.configuration import SearchConfig
@@ -113,3 +114,13 @@ def test_a_path_that_is_not_utf_8_is_refused_but_by_a_link(here: Here) -> None:
     (summary,) = said(here, "--data", "link")
     assert summary.startswith("Images: 12 to train")
     assert SearchConfig(data="link").folder == Path("results/p\ufffdts")
+
+
+@pytest.mark.parametrize("name", ["loop", "~nobody-of-that-name/pets"])
+@pytest.mark.parametrize("out", [(), ("--out", "out")])
+def test_a_path_that_leads_nowhere_is_refused(here: Here, name: str, out: tuple[str, ...]) -> None:
+    Path("loop").symlink_to("loop")
+    done = here("--data", name, *out)
+    assert done.returncode == 2
+    assert f"{name} leads nowhere" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
