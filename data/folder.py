@@ -54,16 +54,19 @@ def _layout(root: Path) -> tuple[Path, Layout]:
             f"no folder {root}; --data takes {', '.join(NAMED_SETS)} or a folder that holds"
             f" {LAYOUTS}"
         )
-    root, folders = find_splits(root)
-    listings = {split: list_split(root, folder) for split, folder in folders.items()}
+    splits = find_splits(root)
+    listings = {split: list_split(splits.root, name) for split, name in splits.folders.items()}
     notes = []
     part = labelled_part(listings)
     if part is not None:
-        notes.append(f"Of {folders['train']}/ only {part}/ is read, as other images have no class")
-        listings["train"] = list_split(root, f"{folders['train']}/{part}")
+        train = splits.folders["train"]
+        notes.append(f"Of {train}/ only {part}/ is read, as other images have no class")
+        listings["train"] = list_split(splits.root, f"{train}/{part}")
+    if splits.unread:
+        notes.append(f"Folders beside the splits are not read: {name_some(splits.unread)}")
     layout = lay_out(listings)
     notes += [*layout.notes, *ignored(listings.values())]
-    return root, replace(layout, notes=tuple(notes))
+    return splits.root, replace(layout, notes=tuple(notes))
 
 
 def _file_states(

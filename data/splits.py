@@ -1,5 +1,6 @@
 """Which folders of a data set hold its splits."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from data.collection import SPLITS, SplitName
@@ -19,10 +20,20 @@ LAYOUTS = (
 """What a folder of images may hold, in words."""
 
 
-def find_splits(root: Path) -> tuple[Path, dict[SplitName, str]]:
-    """Where the splits lie: a folder, often `root` itself, and their names in it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits:
+    """Where the splits of a data set lie."""
 
-    A folder that holds nothing but another one is passed through. Validation may be missing.
+    root: Path
+    """The folder that holds theirs."""
+    folders: dict[SplitName, str]
+    """Their names in it; there may be none for validation."""
+    unread: tuple[str, ...]
+    """Other folders beside them."""
+
+
+def find_splits(root: Path) -> Splits:
+    """Finds the folders of the splits in a folder, or in the only one that it holds.
 
     Raises:
         DataError: training or testing is missing, or there are two folders for one split.
@@ -49,7 +60,9 @@ def find_splits(root: Path) -> tuple[Path, dict[SplitName, str]]:
             f"Found {name_some(folders) or 'no folder'}; missing: {', '.join(missing)};"
             f" {_way_out(found)}"
         )
-    return inner, found
+    known = {name for names in named.values() for name in names}
+    unread = tuple(folder for folder in folders if folder not in known)
+    return Splits(root=inner, folders=found, unread=unread)
 
 
 def _way_out(found: dict[SplitName, str]) -> str:

@@ -135,3 +135,9 @@ def test_a_folder_linked_into_itself_ends(tmp_path: Path) -> None:
     (tmp_path / "set" / "again").symlink_to(".")
     with pytest.raises(DataError, match="missing: training, testing"):
         find_splits(tmp_path / "set")
+
+
+def test_what_lies_beside_the_splits_is_named(usual: Path, write_folder: WriteFolder) -> None:
+    write_folder(usual, ("more/0_9.png", "__MACOSX/0_9.png", ".git/0_9.png"))
+    (usual / "test").symlink_to("testing")
+    assert open_folder(usual).notes == ("Folders beside the splits are not read: more",)
