@@ -1,6 +1,6 @@
 """Image data sets, their packed form on disk, and batched augmentation."""
 
-from data.errors import DataError
+from data.errors import DataError, name_some
 from data.opening import open_data
 from data.packed import ImageData, Split
 from data.source import DataSource
@@ -15,5 +15,6 @@ __all__ = [
     "draw_crops",
     "gather_center",
     "gather_train",
+    "name_some",
     "open_data",
 ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -22,10 +23,11 @@ class Contents:
 
     labels: Mapping[SplitName, NDArray[np.int64]]
     """One label an image, -1 throughout a split without labels."""
-    images: Generator[NDArray[np.uint8], None, None]
+    images: Generator[NDArray[np.uint8] | str, None, None]
     """Arrays (height, width, 3), RGB: all of train, then validation, then test.
 
-    Raises DataError where a file is refused, and OSError never.
+    In place of one that is left out, its name and why. Raises DataError where a file is refused,
+    and OSError never.
     """
 
 
@@ -40,6 +42,18 @@ class Collection:
     flip: bool
     read: Callable[[], Contents]
     """Starts to decode; only called when there is no pack of this state."""
+    notes: tuple[str, ...] = ()
+    """What was decided in finding its images, a line each."""
+
+
+def file_state(status: os.stat_result) -> tuple[int, int, int, int]:
+    """What changes when a file is written, or another takes its place, however alike they are.
+
+    Size and time of writing are equal in two files of one archive that change places, and tools
+    set that time as they like; the time of the inode's change they cannot set, and on most file
+    systems the inode's number stays with the file.
+    """
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def digest(value: object) -> str:

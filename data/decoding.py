@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from data.errors import DataError, name_some
+from data.kinds import HEAD, kind_of
 
-# What files that are named .jpg, .png or .webp often turn out to be. Pillow's other readers are
-# left out: the fewer parsers a downloaded file reaches, the better.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+# What photos come in, whatever their names say. Pillow's other readers are left out: the fewer
+# parsers a downloaded file reaches, the better.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
 _MOST_THREADS = 8
 # What Pillow's readers raise on damaged files; several are no OSError.
 _PILLOW_ERRORS = (
@@ -52,7 +54,7 @@ def decode_images(root: Path, names: Sequence[str]) -> Generator[NDArray[np.uint
         DataError: files cannot be used; raised once all were tried, naming the first ten.
     """
     refused: list[str] = []
-    for name, image in zip(names, _attempts(root, names), strict=True):
+    for name, image in zip(names, attempts(root, names), strict=True):
         if isinstance(image, UnusableImageError):
             refused.append(f"{name} ({image})")
         elif not refused:
@@ -60,7 +62,7 @@ def decode_images(root: Path, names: Sequence[str]) -> Generator[NDArray[np.uint
     if refused:
         raise DataError(
             f"every image must decode; {len(refused)} of {len(names)} in {root} cannot be used:\n"
-            f"{name_some(refused)}; repair or remove them"
+            f"{name_some(refused)}; repair or remove them, or leave them out with --skip-broken"
         )
 
 
@@ -68,8 +70,8 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
     """Decodes one file, upright by its EXIF orientation, without resizing it.
 
     Grey is repeated in three channels, 16-bit grey is scaled to 8 bits, and what is transparent
-    is laid over black, as the black that rotation brings in. Of an animation the first frame
-    counts.
+    is laid over black, as the black that rotation brings in. Of an animation, or of several pages,
+    the first frame counts.
 
     Returns:
         Array (height, width, 3), RGB.
@@ -88,25 +90,54 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
             # Pillow only warns of up to twice the limit.
             if limit is not None and image.width * image.height > limit:
                 raise UnusableImageError(f"more than {limit} pixels")
+            _scale_key(image)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-            return _as_rgb(image)
+            # A PGM file's 16 bits, which Pillow stretches to 0..65535.
+            wide = image.format == "PPM" and image.mode == "I"
+            return _as_rgb(image.convert("I;16") if wide else image)
     except UnusableImageError:
         raise
     except Image.DecompressionBombError:
         raise UnusableImageError(f"more than {limit} pixels") from None
     except UnidentifiedImageError:
-        raise UnusableImageError("not an image") from None
+        raise UnusableImageError(_undecoded(path)) from None
     except _PILLOW_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnusableImageError(f"does not decode: {reason}") from error
 
 
+def _undecoded(path: Path) -> str:
+    """What a file is that none of the readers takes."""
+    with path.open("rb") as file:
+        kind = kind_of(file.read(HEAD))
+    return "not an image" if kind is None else f"{kind}, which cannot be decoded"
+
+
+def _scale_key(image: ImageFile) -> None:
+    """Brings the transparent grey or colour of a PNG file to the range of the decoded pixels.
+
+    Pillow stretches pixels of 2 and 4 bits and takes the upper half of colours of 16, but leaves
+    the key as it is in the file, where it matches nothing or something else.
+    """
+    key = image.info.get("transparency")
+    layout = image.tile[0].args if image.format == "PNG" and image.tile else None
+    if isinstance(key, int) and layout in {"L;2", "L;4"}:
+        image.info["transparency"] = key * {"L;2": 85, "L;4": 17}[layout]
+    elif isinstance(key, tuple) and layout == "RGB;16B":
+        image.info["transparency"] = tuple(part >> 8 for part in key)
+
+
 def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith("I;16"):
         # Pillow's own conversion would clip 16-bit values to 255 instead of scaling them.
-        grey = ((np.asarray(image).astype(np.int32) + 128) // 257).astype(np.uint8)
+        values = np.asarray(image).astype(np.int32)
+        grey = ((values + 128) // 257).astype(np.uint8)
+        if "transparency" in image.info:
+            grey[values == image.info["transparency"]] = 0
         return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in {"I", "F"}:
+        raise UnusableImageError("grey of 32 bits, of which nobody knows what is white")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), layer)
@@ -114,12 +145,11 @@ def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _attempts(
-    root: Path, names: Sequence[str]
-) -> Iterator[NDArray[np.uint8] | UnusableImageError]:
-    """Decodes in threads, which run in parallel because Pillow's decoders free the interpreter.
+def attempts(root: Path, names: Sequence[str]) -> Iterator[NDArray[np.uint8] | UnusableImageError]:
+    """Decodes files in order; what a file cannot be used for takes its place.
 
-    At most two images a thread are held, so memory does not grow with the number of files.
+    It does so in threads, which run in parallel because Pillow's decoders free the interpreter. At
+    most two images a thread are held, so memory does not grow with the number of files.
     """
     threads = min(_MOST_THREADS, os.cpu_count() or 1)
     pending: deque[Future[NDArray[np.uint8] | UnusableImageError]] = deque()

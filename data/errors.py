@@ -12,10 +12,10 @@ class DataError(ValueError):
     """
 
 
-def name_some(names: Sequence[str]) -> str:
-    """The first ten names, separated by commas, and how many more there are.
+def name_some(names: Sequence[str], *, most: int = _NAMED) -> str:
+    """The first names, ten unless told otherwise, with commas, and how many more there are.
 
     Names that would break a line, or cannot be printed, are escaped.
     """
-    shown = ", ".join(name if name.isprintable() else ascii(name) for name in names[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown}, and {len(names) - _NAMED} more"
+    shown = ", ".join(name if name.isprintable() else ascii(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown}, and {len(names) - most} more"

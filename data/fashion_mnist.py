@@ -10,7 +10,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from data.cache import cache_root, make_writable
-from data.collection import Collection, Contents, digest
+from data.collection import Collection, Contents, digest, file_state
 from data.errors import DataError
 from data.grey import enlarged
 from data.idx import read_idx
@@ -53,7 +53,7 @@ def fashion_mnist(data_root: Path | None, image_size: int) -> Collection:
     """
     root = cache_root() / "datasets" if data_root is None else data_root.expanduser().resolve()
     files = _find(root) or _download(root)
-    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    states = [(str(file), file_state(file.stat())) for file in files]
     return Collection(
         state=digest(["fashion-mnist", FORMAT, image_size, states]),
         classes=CLASSES,

@@ -1,99 +1,90 @@
 """A folder of image files, such as food-11."""
 
-import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from data.collection import SPLITS, Collection, Contents, SplitName, digest
+from data.collection import SPLITS, Collection, Contents, SplitName, digest, file_state
 from data.decoding import decode_images
 from data.errors import DataError, name_some
-from data.layout import FOLDERS, Layout, Listing, lay_out
+from data.layout import Layout, labelled_part, lay_out
+from data.listing import ignored, list_split
 from data.pack import FORMAT
+from data.skipping import decode_usable
 from data.source import NAMED_SETS
+from data.splits import LAYOUTS, find_splits
 
-_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
+def image_folder(root: Path, *, skip_broken: bool) -> Collection:
+    """The images of a folder that holds one for each split.
 
-def image_folder(root: Path) -> Collection:
-    """The images under `training/`, `validation/` and `testing/` of a folder.
-
-    Images keep their size. Hidden files, and files that do not end in .jpg, .jpeg, .png or .webp
-    (in any case), are ignored. Layouts: see `data.layout`.
+    Images keep their size. Which folders are splits: see `data.splits`; which files are images,
+    by their suffix: `data.listing`; which classes they have: `data.layout`.
 
     Args:
         root: an absolute path.
+        skip_broken: whether files that do not decode are left out, and not refused.
 
     Raises:
         DataError: the folder or a split is missing or cannot be read, or its layout is refused.
     """
     try:
-        layout = _layout(root)
+        root, layout = _layout(root)
     except OSError as error:
-        raise DataError(f"{root} cannot be read ({error.strerror}); allow it") from error
+        raise DataError(
+            f"{error.filename or root} cannot be read ({error.strerror}); allow it"
+        ) from error
+    labels = {split: layout.splits[split].labels for split in SPLITS}
+    states = _file_states(root, layout, skip_broken=skip_broken)
     return Collection(
-        state=digest([str(root), FORMAT, layout.classes, _file_states(root, layout)]),
+        state=digest([str(root), FORMAT, layout.classes, labels, states, skip_broken]),
         classes=layout.classes,
         padding=0,
         flip=True,
-        read=lambda: _read(root, layout),
+        notes=layout.notes,
+        read=lambda: _read(root, layout, skip_broken=skip_broken),
     )
 
 
-def _layout(root: Path) -> Layout:
+def _layout(root: Path) -> tuple[Path, Layout]:
+    """The folder that the splits lie in, and what they hold."""
     if not root.is_dir():
         raise DataError(
-            f"no folder {root}; --data takes {', '.join(NAMED_SETS)} or a folder with"
-            f" {', '.join(FOLDERS.values())}"
+            f"no folder {root}; --data takes {', '.join(NAMED_SETS)} or a folder that holds"
+            f" {LAYOUTS}"
         )
-    missing = [folder for folder in FOLDERS.values() if not (root / folder).is_dir()]
-    if missing:
-        raise DataError(
-            f"{root} must hold the folders {', '.join(FOLDERS.values())}; missing:"
-            f" {', '.join(missing)}; add them, with images"
-        )
-    return lay_out({split: _list(root / FOLDERS[split]) for split in SPLITS})
+    splits = find_splits(root)
+    listings = {split: list_split(splits.root, name) for split, name in splits.folders.items()}
+    notes = []
+    part = labelled_part(listings)
+    if part is not None:
+        train = splits.folders["train"]
+        notes.append(f"Of {train}/ only {part}/ is read, as other images have no class")
+        listings["train"] = list_split(splits.root, f"{train}/{part}")
+    if splits.unread:
+        notes.append(f"Folders beside the splits are not read: {name_some(splits.unread)}")
+    layout = lay_out(listings)
+    notes += [*layout.notes, *ignored(listings.values())]
+    return splits.root, replace(layout, notes=tuple(notes))
 
 
-def _list(folder: Path) -> Listing:
-    """The images of one split, sorted by name as the notebook sorts them."""
-    return Listing(
-        direct=_images_in(folder),
-        grouped={
-            entry.name: _images_in(Path(entry.path))
-            for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)
-            if entry.is_dir() and not entry.name.startswith(".")
-        },
-    )
-
-
-def _images_in(folder: Path) -> tuple[str, ...]:
-    return tuple(
-        sorted(
-            entry.name
-            for entry in os.scandir(folder)
-            if entry.name.lower().endswith(_ENDINGS)
-            and not entry.name.startswith(".")
-            and not entry.is_dir()
-        )
-    )
-
-
-def _file_states(root: Path, layout: Layout) -> list[tuple[str, int, int]]:
-    """Each file's name, size and time of change."""
+def _file_states(
+    root: Path, layout: Layout, *, skip_broken: bool
+) -> list[tuple[str, tuple[int, int, int, int]]]:
+    """The name of each file that is there, and what changes with its content."""
     states = []
     broken = []
     for name in _all_names(layout):
         try:
-            state = (root / name).stat()
+            states.append((name, file_state((root / name).stat())))
         except OSError:
             broken.append(name)
-        else:
-            states.append((name, state.st_size, state.st_mtime_ns))
-    if broken:
+    if broken and not skip_broken:
         raise DataError(
             f"every image file must be there; {len(broken)} in {root} lead nowhere:"
-            f" {name_some(broken)}; repair or remove them"
+            f" {name_some(broken)}; repair or remove them,"
+            " or leave them out with --skip-broken"
         )
     return states
 
@@ -102,8 +93,10 @@ def _all_names(layout: Layout) -> tuple[str, ...]:
     return tuple(name for split in SPLITS for name in layout.splits[split].names)
 
 
-def _read(root: Path, layout: Layout) -> Contents:
+def _read(root: Path, layout: Layout, *, skip_broken: bool) -> Contents:
     labels: dict[SplitName, np.ndarray[tuple[int], np.dtype[np.int64]]] = {
         split: np.array(layout.splits[split].labels, dtype=np.int64) for split in SPLITS
     }
+    if skip_broken:
+        return Contents(labels=labels, images=decode_usable(root, layout))
     return Contents(labels=labels, images=decode_images(root, _all_names(layout)))

@@ -1,45 +1,23 @@
-"""How a folder of images is laid out, and which class each file has. Names only, no disk.
+"""Which files of a folder of images are in which split, and which class each has. No disk."""
 
-Two layouts are known. *Flat*, food-11's: every split holds files named `{class}_{index}`, and the
-class is read from the file's own name, never from a folder above it. *Grouped*: every split holds
-one folder a class.
-"""
-
-import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from data.collection import SPLITS, SplitName
+from data.collection import SplitName
 from data.errors import DataError, name_some
+from data.labelling import (
+    LabelledFiles,
+    Listings,
+    label_flat,
+    label_grouped,
+    lone_folder,
+)
+from data.listing import Listing
 
-FOLDERS: dict[SplitName, str] = {
-    "train": "training",
-    "validation": "validation",
-    "test": "testing",
-}
-# A larger class is a mistyped name: the network gets one output for each number below it.
-_MOST_CLASSES = 10_000
-_STEM = re.compile(r"(\d+)_\d+", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """The image files of one split, by name."""
-
-    direct: tuple[str, ...]
-    """Those that lie in the split's folder itself, in order."""
-    grouped: Mapping[str, tuple[str, ...]]
-    """Those in each folder of the split, folders and files in order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelledFiles:
-    """The files of one split, and their classes."""
-
-    names: tuple[str, ...]
-    """Paths relative to the data set's folder."""
-    labels: tuple[int, ...]
-    """As many; -1 throughout a split without labels."""
+# Of the images of a class this share validates where there is no validation split.
+_PARTS = 6
+_LABELLED, _UNLABELLED = ("labeled", "labelled"), ("unlabeled", "unlabelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,149 +26,112 @@ class Layout:
 
     classes: tuple[str, ...]
     splits: Mapping[SplitName, LabelledFiles]
+    notes: tuple[str, ...]
+    """What was decided, a line each."""
 
 
-def lay_out(listings: Mapping[SplitName, Listing]) -> Layout:
-    """Finds the classes and each file's label.
+def lay_out(listings: Listings) -> Layout:
+    """Finds the classes and each file's label; see `label_flat` and `label_grouped`.
 
-    A testing split in which no file has a class is unlabelled. The flat layout has the classes 0
-    to the largest that a training file has; in the grouped layout they are the names of the
-    training split's folders, in order (numbers by their value, so that 2 comes before 10 and the
-    labels are those of files named `{class}_{index}`), and a flat testing split is unlabelled.
+    Without a validation split, every sixth training image of each class, by name, validates. A
+    testing split in which no file has a class, or all have the same of several, is unlabelled:
+    nobody tests on one class, but copies of labelled sets keep unlabelled images in one folder.
+
+    Args:
+        listings: of train and test, and of validation if there is one.
 
     Raises:
-        DataError: a split is empty or mixes layouts, training has fewer than two images, a file
-            that needs a class has none, a class is not one of the training split's, or one of
-            those has no training image.
+        DataError: a split is empty or mixes layouts, training has fewer than two images, or too
+            few to validate on some, or the files' classes are refused.
     """
-    for split in SPLITS:
-        if not listings[split].direct and not any(listings[split].grouped.values()):
-            raise DataError(
-                f"every split needs images, but {FOLDERS[split]}/ holds none;"
-                " put .jpg, .jpeg, .png or .webp files there"
-            )
-        if listings[split].direct and any(listings[split].grouped.values()):
-            raise DataError(
-                f"{FOLDERS[split]}/ holds image files ({name_some(listings[split].direct)}) and"
-                f" folders of images ({name_some(tuple(listings[split].grouped))});"
-                " keep one of the two"
-            )
+    for listing in listings.values():
+        _check(listing)
     train = listings["train"]
     names = [*train.direct, *(name for group in train.grouped.values() for name in group)]
     if len(names) < 2:
         raise DataError(f"training needs at least 2 images, found {names[0]} alone; add more")
-    return _flat(listings) if train.direct else _grouped(listings)
+    classes, splits = label_flat(listings) if train.direct else label_grouped(listings)
+    notes = []
+    if "validation" not in splits:
+        splits["train"], splits["validation"] = _hold_out(splits["train"])
+        notes.append(
+            f"There is no validation split: of each class every {_PARTS}th image of"
+            f" {train.folder}/, by name, validates and does not train"
+        )
+    seen = len(set(splits["validation"].labels))
+    if seen < len(classes):
+        notes.append(f"Only {seen} of {len(classes)} classes have images to validate")
+    test = splits["test"].labels
+    if len(set(test)) == 1 and len(classes) > 1:
+        notes.append(_unlabelled(listings["test"], test))
+        splits["test"] = LabelledFiles(names=splits["test"].names, labels=(-1,) * len(test))
+    return Layout(classes=classes, splits=splits, notes=(*notes, *_empty(listings)))
 
 
-def stem_class(name: str) -> int | None:
-    """The class in a file's name: the first number of a stem `{class}_{index}`, else None.
+def labelled_part(listings: Listings) -> str | None:
+    """The folder of the training split that has the classes, where others have none.
 
-    Example:
-        `3_120.jpg` has class 3; `0001.jpg` has none.
+    Semi-supervised copies of food-11 have `labeled` and `unlabeled` there, in either spelling.
     """
-    match = _STEM.fullmatch(name.rpartition(".")[0])
-    return None if match is None else int(match[1])
+    groups = listings["train"].grouped
+    labelled = [name for name in groups if name.lower() in _LABELLED]
+    others = {name.lower() for name in groups if name not in labelled}
+    classes = listings["validation"].grouped if "validation" in listings else {}
+    if len(labelled) == 1 and others <= {*_UNLABELLED} and labelled[0] not in classes:
+        return labelled[0]
+    return None
 
 
-def _flat(listings: Mapping[SplitName, Listing]) -> Layout:
-    splits: dict[SplitName, LabelledFiles] = {}
-    for split in SPLITS:
-        names = listings[split].direct
-        if not names:
-            raise DataError(
-                f"training/ holds image files, so {FOLDERS[split]}/ must; found the folders"
-                f" {name_some(tuple(listings[split].grouped))}; lay all splits out alike"
-            )
-        splits[split] = LabelledFiles(
-            names=tuple(f"{FOLDERS[split]}/{name}" for name in names),
-            labels=_stem_labels(split, names),
-        )
-    classes = max(splits["train"].labels) + 1
-    if classes > _MOST_CLASSES:
-        _refuse_outside(splits["train"], _MOST_CLASSES)
-    _refuse_gaps(splits["train"], classes)
-    for split in SPLITS:
-        if max(splits[split].labels) >= classes:
-            _refuse_outside(splits[split], classes)
-    return Layout(classes=tuple(str(label) for label in range(classes)), splits=splits)
-
-
-def _stem_labels(split: SplitName, names: tuple[str, ...]) -> tuple[int, ...]:
-    found = [stem_class(name) for name in names]
-    without = [
-        f"{FOLDERS[split]}/{n}" for n, label in zip(names, found, strict=True) if label is None
-    ]
-    if split == "test" and len(without) == len(names):
-        return (-1,) * len(names)
-    if without:
+def _check(listing: Listing) -> None:
+    """Refuses a split that holds no images, or both files and folders of them."""
+    groups = [name for name, files in listing.grouped.items() if files]
+    if not listing.direct and not groups:
+        found = f" (found {name_some(listing.ignored)})" if listing.ignored else ""
         raise DataError(
-            "file names must hold their class, as in 3_120.jpg; found none in"
-            f" {len(without)} of {len(names)}: {name_some(without)}; rename or remove them"
+            f"every split needs images, but {listing.folder}/ holds none{found};"
+            " put .jpg, .png, .webp, .tif or .bmp files there"
         )
-    return tuple(label for label in found if label is not None)
-
-
-def _refuse_outside(files: LabelledFiles, classes: int) -> None:
-    outside = [n for n, label in zip(files.names, files.labels, strict=True) if label >= classes]
-    raise DataError(
-        f"classes must lie in 0..{classes - 1}, the range of the training files; outside"
-        f" it {len(outside)} of {len(files.names)}: {name_some(outside)}; rename or remove them"
-    )
-
-
-def _refuse_gaps(train: LabelledFiles, classes: int) -> None:
-    """A class without training images would be an output that is never right."""
-    gaps = sorted(set(range(classes)) - set(train.labels))
-    if gaps:
-        last = train.names[train.labels.index(classes - 1)]
+    if listing.direct and groups:
         raise DataError(
-            f"every class needs training images, from 0 to {classes - 1}, that of"
-            f" {name_some((last,))}; found none of {name_some([str(label) for label in gaps])};"
-            " add some, or renumber the classes"
+            f"{listing.folder}/ holds image files ({name_some(listing.direct)}) and"
+            f" folders of images ({name_some(groups)}); keep one of the two"
         )
 
 
-def _grouped(listings: Mapping[SplitName, Listing]) -> Layout:
-    classes = _in_order(listings["train"].grouped)
-    empty = [name for name in classes if not listings["train"].grouped[name]]
-    if empty:
+def _hold_out(train: LabelledFiles) -> tuple[LabelledFiles, LabelledFiles]:
+    """The training files that stay, and every sixth of each class, in order."""
+    count: Counter[int] = Counter()
+    held = []
+    for label in train.labels:
+        count[label] += 1
+        held.append(count[label] % _PARTS == 0)
+    if not any(held):
         raise DataError(
-            f"every class needs training images; found none in training/: {name_some(empty)};"
-            " add some, or remove the folders"
+            f"without a validation split, images of classes that have {_PARTS} or more validate;"
+            f" found at most {max(count.values())} of a class; add validation/"
         )
-    return Layout(
-        classes=classes,
-        splits={split: _grouped_files(split, listings[split], classes) for split in SPLITS},
-    )
+    return _where(train, [not one for one in held]), _where(train, held)
 
 
-def _in_order(names: Iterable[str]) -> tuple[str, ...]:
-    names = sorted(names)
-    if all(name.isascii() and name.isdecimal() for name in names):
-        names.sort(key=int)
-    return tuple(names)
-
-
-def _grouped_files(split: SplitName, listing: Listing, classes: tuple[str, ...]) -> LabelledFiles:
-    folder = FOLDERS[split]
-    if listing.direct and split == "test":
-        return LabelledFiles(
-            names=tuple(f"{folder}/{name}" for name in listing.direct),
-            labels=(-1,) * len(listing.direct),
-        )
-    if listing.direct:
-        raise DataError(
-            f"training/ has a folder for each class, so {folder}/ must; found the files"
-            f" {name_some(listing.direct)}; lay all splits out alike"
-        )
-    unknown = [name for name in listing.grouped if name not in classes]
-    if unknown:
-        raise DataError(
-            f"the classes of {folder}/ must be among those of training/ ({name_some(classes)});"
-            f" found {name_some(unknown)}; rename or remove them"
-        )
-    files = [(group, name) for group, names in listing.grouped.items() for name in names]
+def _where(files: LabelledFiles, chosen: Sequence[bool]) -> LabelledFiles:
+    places = [place for place, one in enumerate(chosen) if one]
     return LabelledFiles(
-        names=tuple(f"{folder}/{group}/{name}" for group, name in files),
-        labels=tuple(classes.index(group) for group, _ in files),
+        names=tuple(files.names[place] for place in places),
+        labels=tuple(files.labels[place] for place in places),
     )
+
+
+def _unlabelled(listing: Listing, labels: tuple[int, ...]) -> str:
+    lone = lone_folder(listing)
+    if lone is not None:
+        why = f"has all images in one folder ({name_some((lone,))})"
+    elif labels[0] < 0:
+        why = "names no classes"
+    else:
+        why = f"names the same class for all images ({name_some(listing.direct[:1])})"
+    return f"{listing.folder}/ {why}: it counts as unlabelled, and test_accuracy stays empty"
+
+
+def _empty(listings: Listings) -> tuple[str, ...]:
+    names = [f"{listing.folder}/{name}" for listing in listings.values() for name in listing.empty]
+    return (f"Empty folders are no classes: {name_some(names)}",) if names else ()

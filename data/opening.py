@@ -3,9 +3,10 @@
 from data.cache import cached_pack
 from data.collection import Collection, Progress, digest
 from data.digits import digits
+from data.errors import name_some
 from data.fashion_mnist import fashion_mnist
 from data.folder import image_folder
-from data.pack import FORMAT
+from data.pack import FORMAT, Pack
 from data.packed import ImageData
 from data.source import DataSource
 
@@ -44,12 +45,21 @@ def open_data(source: DataSource, *, progress: Progress | None = None) -> ImageD
         train=pack.splits["train"],
         validation=pack.splits["validation"],
         test=pack.splits["test"],
+        notes=(*collection.notes, *_left_out(pack)),
     )
+
+
+def _left_out(pack: Pack) -> tuple[str, ...]:
+    """A line on the images that were left out, or none."""
+    count = len(pack.left_out)
+    total = count + sum(len(split) for split in pack.splits.values())
+    named = name_some(pack.left_out)
+    return (f"Left out {count} of {total} images, which do not decode: {named}",) if count else ()
 
 
 def _collection(source: DataSource) -> Collection:
     if source.folder is not None:
-        return image_folder(source.folder)
+        return image_folder(source.folder, skip_broken=source.skip_broken)
     if source.data == "digits":
         return digits(source.resolved_image_size)
     return fashion_mnist(source.data_root, source.resolved_image_size)

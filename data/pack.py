@@ -31,6 +31,8 @@ class Pack:
     splits: dict[SplitName, Split]
     content: str
     """Hex digest of all pixels, shapes and labels."""
+    left_out: tuple[str, ...]
+    """Images that could not be used and are not in it, each with its reason."""
 
 
 def write_pack(folder: Path, contents: Contents, progress: Progress | None) -> None:
@@ -40,15 +42,15 @@ def write_pack(folder: Path, contents: Contents, progress: Progress | None) -> N
         DataError: an image is refused.
         OSError: the folder cannot be written.
     """
+    left_out: list[str] = []
     # Closed here so that an interrupt ends the decoding threads at once.
     with closing(contents.images) as images:
         splits = {
-            split: _write_split(folder, split, contents.labels[split], images, progress)
+            split: _write_split(folder, split, contents.labels[split], images, left_out, progress)
             for split in SPLITS
         }
-    _write_flushed(
-        folder / "pack.json", [json.dumps({"format": FORMAT, "splits": splits}).encode()]
-    )
+    about = {"format": FORMAT, "splits": splits, "left_out": left_out}
+    _write_flushed(folder / "pack.json", [json.dumps(about).encode()])
     flush_folder(folder)
 
 
@@ -65,6 +67,7 @@ def read_pack(folder: Path) -> Pack | None:
         return Pack(
             splits={split: _map_split(folder, split, about["splits"][split]) for split in SPLITS},
             content=digest(about["splits"]),
+            left_out=tuple(about["left_out"]),
         )
     except (OSError, ValueError, LookupError, TypeError):
         return None
@@ -83,25 +86,32 @@ def _write_split(
     folder: Path,
     split: SplitName,
     labels: NDArray[np.int64],
-    images: Iterable[NDArray[np.uint8]],
+    images: Iterable[NDArray[np.uint8] | str],
+    left_out: list[str],
     progress: Progress | None,
 ) -> dict[str, str]:
-    """Writes one split; returns the digests of its pixels and of its index file."""
-    index = np.empty((len(labels), 3), dtype="<i8")
+    """Writes one split; returns the digests of its pixels and of its index file.
+
+    What is left out is added to `left_out`, and has no row in the index.
+    """
+    index: list[tuple[int, ...]] = []
     pixels_digest = hashlib.sha256()
 
     def rows() -> Iterable[memoryview]:
         for at, (label, image) in enumerate(zip(labels, islice(images, len(labels)), strict=True)):
-            index[at] = (*image.shape[:2], label)
-            pixels = np.ascontiguousarray(image).data
-            pixels_digest.update(pixels)
-            yield pixels
+            if isinstance(image, str):
+                left_out.append(image)
+            else:
+                index.append((*image.shape[:2], label))
+                pixels = np.ascontiguousarray(image).data
+                pixels_digest.update(pixels)
+                yield pixels
             if progress is not None:
                 progress(split, at + 1, len(labels))
 
     _write_flushed(folder / f"{split}.pixels", rows())
     encoded = io.BytesIO()
-    np.lib.format.write_array(encoded, index, allow_pickle=False)
+    np.lib.format.write_array(encoded, np.array(index, dtype="<i8"), allow_pickle=False)
     _write_flushed(folder / f"{split}.npy", [encoded.getvalue()])
     return {
         "pixels": pixels_digest.hexdigest(),

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from data.errors import DataError
+from data.errors import DataError, name_some
+
+_NAMED_CLASSES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,6 +81,24 @@ class ImageData:
     train: Split
     validation: Split
     test: Split
+    notes: tuple[str, ...] = ()
+    """What a user should know of how it was read, a line each."""
+
+    @property
+    def summary(self) -> str:
+        """How many images and classes there are, in a line."""
+        counts = [
+            f"{len(split):,} {use}{'' if split.labelled else ' (unlabelled)'}"
+            for use, split in (
+                ("to train", self.train),
+                ("to validate", self.validation),
+                ("to test", self.test),
+            )
+        ]
+        return (
+            f"Images: {', '.join(counts)}; {len(self.classes)} classes:"
+            f" {name_some(self.classes, most=_NAMED_CLASSES)}"
+        )
 
     def to(self, device: torch.device | str) -> "ImageData":
         """The same data set with its tensors on `device`."""

@@ -26,6 +26,8 @@ class DataSource:
     """Where a named set's files lie or are downloaded to; None is a folder of the user's cache."""
     image_size: int | None = None
     """Side of the crops in pixels; None is 32 for the named sets and 256 for a folder."""
+    skip_broken: bool = False
+    """Whether image files of a folder that do not decode are left out, and not refused."""
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -38,8 +40,15 @@ class DataSource:
 
     @property
     def folder(self) -> Path | None:
-        """The absolute path of a folder of images; None for a named set."""
-        return None if self.data in NAMED_SETS else Path(self.data).expanduser().resolve()
+        """The absolute path of a folder of images; None for a named set.
+
+        Raises:
+            DataError: the path leads in a circle, or to the home of nobody.
+        """
+        try:
+            return None if self.data in NAMED_SETS else Path(self.data).expanduser().resolve()
+        except RuntimeError as error:
+            raise DataError(f"{self.data} leads nowhere ({error}); give another path") from error
 
     @property
     def name(self) -> str:

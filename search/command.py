@@ -99,6 +99,7 @@ def _check_interpreter() -> None:
 
 def _parse(arguments: Sequence[str]) -> SearchConfig:
     """Read the command line; with --resume, the search's settings are its defaults."""
+    _check_encoding(arguments)
     if os.environ.get("COLUMNS", "").isdecimal():
         os.environ["COLUMNS"] = str(max(_LEAST_COLUMNS, int(os.environ["COLUMNS"])))
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -112,3 +113,15 @@ def _parse(arguments: Sequence[str]) -> SearchConfig:
     config = tyro.cli(SearchConfig, args=arguments, default=kept).at_home()
     config.resumes(kept)
     return config
+
+
+def _check_encoding(arguments: Sequence[str]) -> None:
+    """Refuse what Ray, which is given the whole command line, cannot encode."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise RefusedError(
+                f"Arguments must be UTF-8, as Ray takes no others, got {argument!a}.\n"
+                "Rename the file or folder, or name a link to it, made by ln -s."
+            ) from None

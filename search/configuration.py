@@ -1,6 +1,7 @@
 """The configuration of a search: the command line is generated from it."""
 
 import math
+import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
@@ -36,6 +37,7 @@ _BEFORE = {
     "stop_when_flat": False,
     "prune": "notebook",
     "confirm": 0,
+    "skip_broken": False,
 }
 DEFAULT_EPOCHS = 300
 """Of a search that is given neither `--max-epochs` nor `--trials`."""
@@ -68,8 +70,8 @@ class SearchConfig:
         _flag(
             "digits|fashion-mnist|DIR",
             "Images: scikit-learn's digits, Fashion-MNIST, or a folder with training/, "
-            "validation/ and testing/, each with files named {class}_{index}.jpg or with one "
-            "folder a class.",
+            "validation/ and testing/ (or train/, val/, test/), each with files named "
+            "{class}_{index}.jpg or with one folder a class.",
         ),
     ] = "digits"
     data_root: Annotated[
@@ -88,6 +90,13 @@ class SearchConfig:
             default="32, or 256 for a folder",
         ),
     ] = None
+    skip_broken: Annotated[
+        bool,
+        arg(
+            help="Leave out image files of a folder that do not decode, which are refused "
+            "otherwise; the start says which."
+        ),
+    ] = False
     checkpoint: Annotated[
         Path | None,
         _flag(
@@ -308,7 +317,8 @@ class SearchConfig:
     @property
     def folder(self) -> Path:
         """Where the results lie."""
-        return self.resume or self.out or Path("results") / Path(self._data).name
+        name = os.fsencode(Path(self._data).name).decode(errors="replace")  # SQLite wants UTF-8
+        return self.resume or self.out or Path("results") / name
 
     def at_home(self) -> Self:
         """The configuration with `~` expanded, which a shell leaves alone in --checkpoint=~/x."""
@@ -343,8 +353,13 @@ class SearchConfig:
 
     @property
     def _data(self) -> str:
-        named = self.data in _NAMED_SETS
-        return self.data if named else str(Path(self.data).expanduser().resolve())
+        try:
+            named = self.data in _NAMED_SETS
+            return self.data if named else str(Path(self.data).expanduser().resolve())
+        except RuntimeError as error:  # a link to itself, or the home of nobody
+            raise RefusedError(
+                f"--data {self.data} leads nowhere ({error}); give another path."
+            ) from error
 
     def resumes(self, kept: "SearchConfig") -> None:
         """Check that this configuration may go on with a search that was started with `kept`.

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from data import DataError, DataSource, ImageData, open_data
+from data import DataError, DataSource, ImageData, name_some, open_data
 from models import student_channels
 from pruning import (
     CheckpointError,
@@ -106,16 +106,21 @@ def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, Ima
 
     try:
         source = DataSource(
-            data=config.data, data_root=config.data_root, image_size=config.image_size
+            data=config.data,
+            data_root=config.data_root,
+            image_size=config.image_size,
+            skip_broken=config.skip_broken,
         )
         data = open_data(source, progress=progress)
     except DataError as error:
         raise RefusedError(str(error)) from error
     if len(data.classes) < _LEAST_CLASSES:
         raise RefusedError(
-            f"--data {config.data} has one class, and so nothing to tell apart.\n"
-            "Give images of two classes or more."
+            f"--data {config.data} has one class ({name_some(data.classes)}), and so nothing to "
+            "tell apart.\nGive images of two classes or more."
         )
+    for line in (data.summary, *data.notes):
+        console.line(f"{line}.")
     kept = config.resolved(image_size=data.image_size)  # workers run elsewhere: absolute paths
     return replace(source, data=kept.data, data_root=kept.data_root), data
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from data import DataError, DataSource, ImageData, open_data
 
@@ -91,6 +92,41 @@ def test_a_changed_source_is_packed_anew(food: Path) -> None:
     data, calls = open_counted(food)
     assert len(calls) == 6
     assert data.train.labels.tolist() == [0, 1, 1]
+
+
+def exchange(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("0/1.png", "0/2.png"), ("0/1.png", "1/1.png"), ("0", "1"), ("0/3.png", "0/4.png")],
+    ids=["files", "files of two classes", "folders", "links"],
+)
+def test_files_that_change_places_are_noticed(
+    tmp_path: Path, noise: Callable[..., NDArray[np.uint8]], one: str, other: str
+) -> None:
+    """They are as long and as old as each other, as images without compression from an archive."""
+    for at in (1, 2):
+        for folder in ("training/0", "training/1", "validation/0", "validation/1", "testing/0"):
+            path = tmp_path / "set" / folder / f"{at}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(noise(9, 9)).save(path, compress_level=0)
+            os.utime(path, (1, 1))
+    training = tmp_path / "set" / "training"
+    for at in (3, 4):
+        for label in "01":
+            (training / label / f"{at}.png").symlink_to(f"{at - 2}.png")
+    first, _ = open_counted(tmp_path / "set")
+    exchange(training / one, training / other)
+    again, calls = open_counted(tmp_path / "set")
+    assert calls
+    assert again.fingerprint != first.fingerprint
+    exchange(training / one, training / other)
+    assert open_counted(tmp_path / "set")[0].fingerprint == first.fingerprint
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's list of mapped files")

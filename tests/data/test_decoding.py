@@ -1,5 +1,7 @@
 import os
+import struct
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +64,52 @@ def test_a_transparent_palette_colour_is_black(tmp_path: Path) -> None:
     assert decode_image(tmp_path / "a.png").tolist() == [[[10, 20, 30], [0, 0, 0]]]
 
 
+def write_png(path: Path, depth: int, colour: int, row: bytes, key: bytes) -> None:
+    """One row, grey (colour type 0) or RGB (2), with a transparent value, as Pillow saves few."""
+    width = len(row) * 8 // depth // (3 if colour == 2 else 1)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, 1, depth, colour, 0, 0, 0)),
+        (b"tRNS", key),
+        (b"IDAT", zlib.compress(b"\0" + row)),
+        (b"IEND", b""),
+    )
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+            for name, body in chunks
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "row", "key", "expected"),
+    [
+        (1, bytes([0b01010101]), 1, [0] * 8),
+        (2, bytes([0b00011011]), 2, [0, 85, 0, 255]),
+        (4, bytes([0x2F, 0xF3]), 15, [34, 0, 0, 51]),
+        (8, bytes([7, 200, 201]), 200, [7, 0, 201]),
+        (16, struct.pack(">4H", 0x1234, 0x1235, 0xFFFF, 0), 0x1234, [0, 18, 255, 0]),
+    ],
+)
+def test_a_transparent_grey_is_black_at_any_depth(
+    tmp_path: Path, depth: int, row: bytes, key: int, expected: list[int]
+) -> None:
+    write_png(tmp_path / "a.png", depth, 0, row, struct.pack(">H", key))
+    decoded = decode_image(tmp_path / "a.png")
+    assert decoded.tolist() == [[[level] * 3 for level in expected]]
+
+
+def test_a_transparent_colour_is_black_at_any_depth(tmp_path: Path) -> None:
+    colours = (0x12, 0x56, 0x9A, 0x13, 0x56, 0x9A)
+    write_png(tmp_path / "8.png", 8, 2, bytes(colours), struct.pack(">3H", *colours[:3]))
+    wide = [257 * part for part in colours]
+    row, key = struct.pack(">6H", *wide), struct.pack(">3H", *wide[:3])
+    write_png(tmp_path / "16.png", 16, 2, row, key)
+    for name in ("8.png", "16.png"):
+        assert decode_image(tmp_path / name).tolist() == [[[0, 0, 0], [0x13, 0x56, 0x9A]]]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(tmp_path: Path, noise: Noise, orientation: int) -> None:
     pixels = noise(4, 6)
@@ -81,7 +129,9 @@ def test_exif_orientation_is_applied(tmp_path: Path, noise: Noise, orientation: 
     np.testing.assert_array_equal(decode_image(tmp_path / "a.png"), turned[orientation])
 
 
-@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(
+    "ending", ["jpg", "png", "webp", "gif", "bmp", "dib", "tif", "avif", "jp2", "ppm", "mpo"]
+)
 def test_truncated_files_are_refused(tmp_path: Path, noise: Noise, ending: str) -> None:
     path = tmp_path / f"a.{ending}"
     Image.fromarray(noise(40, 40)).save(path)
@@ -89,6 +139,33 @@ def test_truncated_files_are_refused(tmp_path: Path, noise: Noise, ending: str) 
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(UnusableImageError):
         decode_image(path)
+
+
+@pytest.mark.parametrize(
+    "kind", ["PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "MPO"]
+)
+def test_a_name_does_not_decide_how_a_file_is_decoded(tmp_path: Path, kind: str) -> None:
+    Image.new("RGB", (24, 16), (90, 90, 90)).save(tmp_path / "a.jpg", format=kind)
+    decoded = decode_image(tmp_path / "a.jpg").astype(int)
+    assert decoded.shape == (16, 24, 3)
+    assert np.abs(decoded - 90).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC file, which cannot be decoded"),
+        (b"%PDF-1.7", "a PDF file, which cannot be decoded"),
+        (b"<html><title>404", "an HTML page, which cannot be decoded"),
+        (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
+    ],
+)
+def test_what_does_not_decode_is_called_what_it_is(
+    tmp_path: Path, content: bytes, kind: str
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(UnusableImageError, match=kind):
+        decode_image(tmp_path / "a.jpg")
 
 
 def test_what_is_no_image_is_refused(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,18 @@ def test_the_last_sixth_of_each_class_validates(tmp_path: Path, fashion: Fashion
         np.testing.assert_array_equal(crop, images[np.flatnonzero(labels == label)[-1]])
     kept = gather_center(data.train, torch.arange(60), 28)[..., 0].numpy()
     assert not {crop.tobytes() for crop in crops} & {image.tobytes() for image in kept}
+
+
+def test_other_images_in_a_file_as_long_and_as_old_are_noticed(
+    tmp_path: Path, fashion: Fashion
+) -> None:
+    fashion(tmp_path, "")
+    before = open_fashion(tmp_path)
+    images = tmp_path / "train-images-idx3-ubyte"
+    content, state = images.read_bytes(), images.stat()
+    images.write_bytes(content[:16] + content[:15:-1])
+    os.utime(images, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert open_fashion(tmp_path).fingerprint != before.fingerprint
 
 
 def test_without_files_or_network_it_is_refused(

@@ -68,7 +68,7 @@ def test_a_damaged_record_is_refused(change: dict[str, Any]) -> None:
         SearchConfig.from_json(SearchConfig().to_json() | change)
 
 
-@pytest.mark.parametrize("flag", ["allocations", "starts", "stop_when_flat"])
+@pytest.mark.parametrize("flag", ["allocations", "starts", "stop_when_flat", "skip_broken"])
 def test_searches_from_before_a_flag_have_its_default(flag: str) -> None:
     record = SearchConfig(trials=3).to_json()
     del record[flag]
@@ -146,6 +146,7 @@ def test_what_may_change_on_resume(change: dict[str, Any]) -> None:
             {"allocations": ("uniform", "global")},
             "with --allocations uniform, not with --allocations uniform global",
         ),
+        ({"skip_broken": True}, "with --no-skip-broken, not with --skip-broken"),
         ({"early_stop": False}, "with --early-stop, not with --no-early-stop"),
         ({"checkpoint": Path("other.bin")}, "without --checkpoint, not with"),
         ({"sampler": "tpe"}, "with --sampler stage-tree, not with --sampler tpe"),
