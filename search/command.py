@@ -89,6 +89,8 @@ def _resume_line(folder: Path | None) -> str | None:
 
 def _parse(arguments: Sequence[str]) -> SearchConfig:
     """Read the command line; with --resume, the search's settings are its defaults."""
+    for argument in arguments:
+        _check_text(argument)
     if os.environ.get("COLUMNS", "").isdecimal():
         os.environ["COLUMNS"] = str(max(_LEAST_COLUMNS, int(os.environ["COLUMNS"])))
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -102,3 +104,14 @@ def _parse(arguments: Sequence[str]) -> SearchConfig:
     config = tyro.cli(SearchConfig, args=arguments, default=kept).at_home()
     config.resumes(kept)
     return config
+
+
+def _check_text(argument: str) -> None:
+    """Refuse what Ray, which records its driver's command line, would end on."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError as error:
+        raise RefusedError(
+            f"{argument!a} is no text in UTF-8, as Ray needs it.\n"
+            "Rename what it names, or give a link to that."
+        ) from error

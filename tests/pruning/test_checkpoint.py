@@ -1,21 +1,28 @@
 """Files as people make them, good and bad, and as attackers would."""
 
+import argparse
+import datetime
+import enum
 import io
 import os
 import pickle
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from models import StudentNet, student_channels
 from pruning import Checkpoint, CheckpointError, RoundRunner, StageStore, read_checkpoint
+from pruning.inert import Inert
 
 CHANNELS = (2, 4, 5, 7, 9, 8, 6, 10)
 CLASSES = 3
@@ -86,6 +93,29 @@ CONTAINERS: dict[str, Callable[[State], Any]] = {
     "nested": lambda state: {"model": {"state_dict": state}},
     "DataParallel": lambda state: {f"module.{name}": value for name, value in state.items()},
     "compiled": lambda state: {f"_orig_mod.{name}": value for name, value in state.items()},
+    "averaged": lambda _: AveragedModel(trained()).state_dict(),
+    "Lightning": lambda state: {
+        "state_dict": {f"model.{name}": value for name, value in state.items()},
+        "hyper_parameters": {"lr": 0.1},
+    },
+    "a wrapper of one's own": lambda state: {
+        f"module.net._orig_mod.{name}": value for name, value in state.items()
+    },
+    "compiled in part": lambda state: {
+        name.replace("cnn.", "cnn._orig_mod."): value for name, value in state.items()
+    },
+    "ema": lambda state: {"ema": state, "decay": 0.999},
+    "weights": lambda state: {"weights": state, "params": {"lr": 0.1}},
+    "any name": lambda state: {"best": {"student": state}, 3: [state]},
+    "half an average": lambda state: {"net": state, "ema": dict(list(state.items())[::2])},
+    "twice the same": lambda state: {"last": state, "best": dict(state)},
+    "thop": lambda state: (
+        state | {"total_ops": like((1,)), "cnn.0.total_params": like((1,)), "fc.total_ops": 0}
+    ),
+    "arrays": lambda state: {name: value.numpy() for name, value in state.items()},
+    "transposed arrays": lambda state: {
+        name: np.array(value.numpy(), order="F") for name, value in state.items()
+    },
     "both": lambda state: {f"module._orig_mod.{name}": value for name, value in state.items()},
     "all": lambda state: {"net": {f"_orig_mod.module.{n}": value for n, value in state.items()}},
     "parameters": lambda state: {
@@ -112,6 +142,131 @@ def test_containers_change_nothing(
     checkpoint = read_checkpoint(path)
     assert_holds(checkpoint, state)
     assert checkpoint.sha256 == read_checkpoint(tmp_path / "bare.bin").sha256
+
+
+class Shade(enum.Enum):
+    DARK = 1
+
+
+class Settings(dict[str, Any]):
+    pass
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.shades = [Shade.DARK]
+
+
+def settings() -> Settings:
+    made = Settings(width=16)
+    made.source = Path("train.py")  # type: ignore[attr-defined]
+    return made
+
+
+BESIDE: dict[str, Any] = {
+    "a scalar": np.float64(0.8),
+    "an array": np.arange(6.0).reshape(2, 3),
+    "a namespace": argparse.Namespace(lr=0.1, data=Path("food-11")),
+    "a path": Path("food-11"),
+    "a date": datetime.datetime(2020, 5, 1, tzinfo=datetime.UTC),
+    "an enumeration": {Shade.DARK: Shade.DARK},
+    "a class": Notes(),
+    "a dictionary's class": settings(),
+    "a history": defaultdict(list, loss=[0.5]),
+    "a queue": deque([0.5, 0.4]),
+    "a function": torch.relu,
+    "an optimizer": torch.optim.AdamW([nn.Parameter(torch.zeros(2))]),
+    "a whole network": nn.Linear(2, 2),
+}
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+@pytest.mark.parametrize("beside", BESIDE.values(), ids=BESIDE.keys())
+def test_what_lies_beside_the_weights_is_left_out(
+    path: Path, state: State, beside: Any, as_zip: bool
+) -> None:
+    is_module = isinstance(beside, nn.Module)
+    if is_module and not as_zip:
+        pytest.skip("the older format holds source code of networks, and is refused")
+    torch.save({"beside": beside, "net": state}, path, _use_new_zipfile_serialization=as_zip)
+    before = set(torch.serialization.get_safe_globals())
+    assert_holds(read_checkpoint(path), state)
+    assert set(torch.serialization.get_safe_globals()) == before
+
+
+def test_counters_may_be_missing(path: Path, state: State) -> None:
+    """PyTorch has them since 0.4.1; nothing that is computed depends on them."""
+    torch.save(without(state, *(name for name in state if name.endswith("tracked"))), path)
+    zeros = {name: torch.tensor(0) for name in state if name.endswith("tracked")}
+    assert_holds(read_checkpoint(path), state | zeros)
+
+
+def half(tensor: Tensor) -> Any:
+    """As the course does it: what is no array but a number stays one in double precision."""
+    array = np.float64(tensor.numpy())
+    return np.float16(array) if isinstance(array, np.ndarray) else array
+
+
+def quantized(tensor: Tensor) -> Any:
+    array = np.float64(tensor.numpy())
+    if not isinstance(array, np.ndarray):
+        return array
+    least, greatest = np.min(array), np.max(array)
+    return least, greatest, np.uint8(np.round((array - least) / (greatest - least) * 255))
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("name", ["16_bit_model.pkl", "8_bit_model.pkl"])
+def test_reads_the_course_s_compressed_files(
+    tmp_path: Path, state: State, name: str, protocol: int
+) -> None:
+    compress = half if name.startswith("16") else quantized
+    path = tmp_path / name
+    with path.open("wb") as file:
+        pickle.dump({key: compress(value) for key, value in state.items()}, file, protocol)
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.channels == CHANNELS
+    for key, tensor in checkpoint.tensors.items():
+        exact = state[key].double()
+        if compress is half:
+            expected = exact.half().double() if exact.dim() else exact
+            assert torch.equal(tensor.double(), expected), key
+        else:
+            step = (exact.max() - exact.min()) / 255
+            assert (tensor - exact).abs().max() <= 0.5 * step + 1e-6, key
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("whole", [False, True])
+def test_reads_pickled_tensors_and_networks(
+    path: Path, state: State, protocol: int, whole: bool
+) -> None:
+    path.write_bytes(pickle.dumps(trained() if whole else state, protocol))
+    assert_holds(read_checkpoint(path), state)
+
+
+WHOLE: dict[str, Callable[[StudentNet], Any]] = {
+    "bare": lambda net: net,
+    "contained": lambda net: {"model": net, "epoch": 3},
+    "parallel": nn.DataParallel,
+    "averaged": lambda net: {"ema": AveragedModel(net)},
+    "and its state": lambda net: {"model": net, "state_dict": net.state_dict()},
+}
+
+
+@pytest.mark.parametrize("wrap", WHOLE.values(), ids=WHOLE.keys())
+def test_reads_whole_networks(path: Path, state: State, wrap: Callable[[StudentNet], Any]) -> None:
+    torch.save(wrap(trained()), path)
+    assert_holds(read_checkpoint(path), state)
+
+
+def test_several_networks_are_refused_by_name(path: Path, state: State) -> None:
+    other = dict(trained(seed=1).state_dict())
+    torch.save({"state_dict": state, "nested": {"ema": other}}, path)
+    assert_refused(path, "several networks: 'state_dict', 'nested.ema'")
+    named = {"student": state, "teacher": other}
+    torch.save({f"{of}.{name}": v for of, s in named.items() for name, v in s.items()}, path)
+    assert_refused(path, "has besides 'student.cnn.0.0.weight'")
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
@@ -206,7 +361,7 @@ DAMAGE: dict[str, tuple[Callable[[State], Any], tuple[str, ...]]] = {
         lambda state: {f"module.{name}" if "fc" in name else name: v for name, v in state.items()},
         ("lacks 'fc.0.weight', 'fc.0.bias' and has besides 'module.fc.0.weight'",),
     ),
-    "a key that is no name": (with_value(7, like((1,))), ("has besides '7'",)),
+    "a key that is no name": (with_value(7, like((1,))), ("has besides 'a key of type int'",)),
     "a key for a terminal": (with_value("\x1b[2J\n" * 99, like((1,))), (r"'\x1b[2J\n",)),
     "a number": (with_value("fc.0.bias", 1.5), ("float as fc.0.bias",)),
     "a wrong bias": (
@@ -252,8 +407,8 @@ def test_anything_but_a_student_is_refused(
 
 
 def test_no_file_is_refused(path: Path, tmp_path: Path) -> None:
-    assert_refused(path, "not a file")
-    assert_refused(tmp_path, "not a file")
+    for none in (path, tmp_path, Path(os.devnull)):
+        assert_refused(none, "not a file")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert_refused(pipe, "not a file")
@@ -347,10 +502,62 @@ def test_no_code_of_a_file_is_run(
         assert target.exists()
 
 
-@pytest.mark.parametrize("form", ["zip", "legacy"])
-def test_a_whole_network_is_refused_with_the_way_out(path: Path, form: str) -> None:
-    path.write_bytes(written(trained(), form))
+class Execution:
+    """The same, by what PyTorch's reader bars no module of."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, (f"with open({str(self.target)!r}, 'w'): pass",)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", *(f"pickle {n}" for n in range(2, 6))])
+@pytest.mark.parametrize("attack", [Attack, Execution])
+def test_weights_beside_an_attack_are_read_or_refused(
+    path: Path, tmp_path: Path, state: State, form: str, attack: type[Attack | Execution]
+) -> None:
+    target = tmp_path / "made"
+    path.write_bytes(written({"attack": attack(target), "net": state}, form))
+    if attack is Attack and form in ("zip", "legacy"):
+        assert_refused(path, "would run code (posix.system)")
+    else:
+        assert_holds(read_checkpoint(path), state)
+    assert not target.exists()
+    if form.startswith("pickle"):  # the attack is a real one
+        pickle.loads(path.read_bytes())
+        assert target.exists()
+
+
+GLOBAL = b"ctorch._utils\n_rebuild_tensor_v2\n"
+
+
+@pytest.mark.parametrize("named", [b"cbuiltins\nlist\n", GLOBAL, b"cpruning.inert\nInert\n"])
+@pytest.mark.parametrize("torch_s", [True, False])
+def test_a_file_changes_nothing_that_it_names(path: Path, named: bytes, torch_s: bool) -> None:
+    """A pickle may set attributes of what is on its stack: here of a function or a class."""
+    sets = b"\x80\x02" + named + b"(N}X\x0c\x00\x00\x00__defaults__)stb."
+    whole = written({}, "legacy")
+    empty = pickle.dumps({}, protocol=2)
+    assert whole.count(empty) == 1
+    path.write_bytes(whole.replace(empty, sets) if torch_s else sets)
+    before = torch._utils._rebuild_tensor_v2.__defaults__
+    assert_refused(path)
+    assert torch._utils._rebuild_tensor_v2.__defaults__ == before
+    assert not hasattr(Inert, "__defaults__")
+
+
+def test_a_network_in_the_older_format_is_refused_with_the_way_out(path: Path) -> None:
+    """It holds source code, which PyTorch's reader does not skip."""
+    path.write_bytes(written(trained(), "legacy"))
     assert_refused(path, "would run code (models.student.StudentNet)", "net.state_dict()")
+
+
+def test_a_network_that_holds_itself_is_read(path: Path, state: State) -> None:
+    net = trained()
+    net.fc.add_module("whole", net)
+    torch.save(net, path)
+    assert_holds(read_checkpoint(path), state)
 
 
 def test_reading_leaves_the_random_state_alone(path: Path, state: State) -> None:

@@ -272,6 +272,9 @@ def test_trials_are_distributed_over_a_clusters_gpus(
         (["--resume", "/dev/null"], "holds no search"),
         (["--out", "x" * 300], "name too long"),
         (["--address", "127.0.0.1:1"], "no Ray cluster"),
+        (["--checkpoint", os.fsdecode(b"\xff.bin")], r"'\udcff.bin' is no text in UTF-8"),
+        ([os.fsdecode(b"--data=\xff")], r"'--data=\udcff' is no text in UTF-8"),
+        (["--checkpoint", os.devnull], "not a file"),
     ],
 )
 def test_refusals_are_short_and_change_nothing(
