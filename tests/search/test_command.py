@@ -365,6 +365,18 @@ def test_checkpoints_that_do_not_fit_are_refused(here: Here) -> None:
     assert snapshot(Path.cwd()) == before
 
 
+def test_a_checkpoint_with_its_classes_in_another_order_is_doubted(
+    command: Command, finished: Path
+) -> None:
+    root = pd.read_csv(finished / "candidates.csv").iloc[0]
+    state = safetensors.torch.load_file(finished / "stages" / root["stage"] / "model.safetensors")
+    turned = {name: state[name].roll(1, 0) for name in ("fc.0.weight", "fc.0.bias")}
+    torch.save(state | turned, command.folder / "turned.bin")
+    done = command(*SMALL, "--trials", "1", "--checkpoint", "turned.bin")
+    assert done.returncode == 0, done.stderr
+    assert "usually the checkpoint has its classes in another order" in done.stdout
+
+
 @pytest.mark.parametrize("sampler", ["nsga2", pytest.param("gp", marks=pytest.mark.slow)])
 def test_budgets_end_a_search(command: Command, here: Here, sampler: str) -> None:
     done = command(
