@@ -8,6 +8,7 @@ name is such a class.
 
 import io
 import pickle
+import pickletools
 import re
 import warnings
 from collections import OrderedDict
@@ -22,6 +23,7 @@ _MOST_KINDS = 200  # a file is read once more for each
 _PICKLE = b"\x80"
 _LEGACY = torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")  # near the start of old files
 _LEGACY_WITHIN = 32
+_OF_AN_OBJECT = re.compile("Can only|Only persistent_load|Trying to call")  # the reader's words
 _INERT = "inert"  # module of the classes made here, by which the reader's errors name them
 
 
@@ -71,6 +73,7 @@ def read_inert(content: bytes) -> object:
         Exception: Of any kind; the content is damaged, or of another format.
     """
     if content.startswith(_PICKLE) and _LEGACY not in content[:_LEGACY_WITHIN]:
+        _check_places(content)
         return _PlainUnpickler(io.BytesIO(content)).load()
     kinds: dict[str, type] = {}
     while True:
@@ -79,10 +82,11 @@ def read_inert(content: bytes) -> object:
                 warnings.simplefilter("ignore")
                 return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file makes the reader raise nearly anything
-            further = _further(str(error), kinds)
+            message = str(error)
+            further = _further(message, kinds)
             if not further or len(kinds) > _MOST_KINDS:
-                names = [_refused_name(str(error)), *reversed(kinds)]
-                culprit = next(filter(None, names), None)
+                latest = next(reversed(kinds), None) if _OF_AN_OBJECT.search(message) else None
+                culprit = _refused_name(message) or latest
                 if culprit is None:
                     raise
                 raise CheckpointError(
@@ -90,6 +94,13 @@ def read_inert(content: bytes) -> object:
                     "save the net's weights alone: torch.save(net.state_dict(), …)."
                 ) from error
             kinds |= further
+
+
+def _check_places(content: bytes) -> None:
+    """Refuse a place in a pickle's memory for which Python would take gigabytes of ours."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(content):
+            raise pickle.UnpicklingError(f"place {argument}")
 
 
 class _PlainUnpickler(pickle.Unpickler):
