@@ -89,8 +89,8 @@ def _resume_line(folder: Path | None) -> str | None:
 
 def _parse(arguments: Sequence[str]) -> SearchConfig:
     """Read the command line; with --resume, the search's settings are its defaults."""
-    for argument in arguments:
-        _check_text(argument)
+    for text in (*arguments, str(Path.cwd())):
+        _check_text(text)
     if os.environ.get("COLUMNS", "").isdecimal():
         os.environ["COLUMNS"] = str(max(_LEAST_COLUMNS, int(os.environ["COLUMNS"])))
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -106,12 +106,12 @@ def _parse(arguments: Sequence[str]) -> SearchConfig:
     return config
 
 
-def _check_text(argument: str) -> None:
-    """Refuse what Ray, which records its driver's command line, would end on."""
+def _check_text(text: str) -> None:
+    """Refuse what Ray and SQLite, which keep command line and paths as text, would end on."""
     try:
-        argument.encode()
+        text.encode()
     except UnicodeEncodeError as error:
         raise RefusedError(
-            f"{argument!a} is no text in UTF-8, as Ray needs it.\n"
-            "Rename what it names, or give a link to that."
+            f"{text!a} is no text in UTF-8, as Ray needs it.\n"
+            "Rename the file or folder of this name."
         ) from error

@@ -288,6 +288,19 @@ def test_refusals_are_short_and_change_nothing(
     assert list(Path.cwd().iterdir()) == []
 
 
+def test_a_folder_whose_name_is_no_text_is_refused(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    done = here("--trials", "1")
+    assert done.returncode == 2
+    assert r"\udcff' is no text in UTF-8" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert list(folder.iterdir()) == []
+
+
 def test_refusals_leave_a_search_as_it_is(here: Here, finished: Path) -> None:
     before = snapshot(finished)
     for arguments in (
