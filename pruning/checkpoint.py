@@ -1,10 +1,7 @@
 """Trained StudentNets from files that others wrote, read without running any code of theirs."""
 
 import hashlib
-import io
-import re
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +12,14 @@ from torch import Tensor
 
 from models import StudentNet
 from pruning.errors import CheckpointError
+from pruning.inert import Inert, read_inert
+from pruning.salvage import module_weights, to_tensor
 
-_CONTAINERS = ("state_dict", "model_state_dict", "model", "net")
 _NESTING = 2  # a container, and one around it
-_WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel, of torch.compile
+_COMPILED = "_orig_mod."  # torch.compile's, before the name of what was compiled
+_COUNTERS = ("n_averaged", "total_ops", "total_params")  # of AveragedModel, of thop
+_SEEN = "num_batches_tracked"  # is not there in files of old; nothing depends on it
+_FIRST = "cnn.0.0.weight"
 _BLOCKS = 8
 _NAMED, _NAME_LENGTH = 3, 60
 
@@ -42,12 +43,14 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The StudentNet whose state dict a file holds, such as the notebook's.
+    """The StudentNet whose weights a file holds, such as the notebook's.
 
-    The file is one that `torch.save` wrote, in either of its formats, or a safetensors file. The
-    state dict may lie in a container (`state_dict`, `model_state_dict`, `model` or `net`, itself
-    in another at most), its names may begin as DataParallel or torch.compile make them, and its
-    tensors may be of any floating type and on any device.
+    The file is one that `torch.save` wrote, in either of its formats, a safetensors file, or a
+    pickle of NumPy arrays, half precision or quantized, such as the course's. The weights are a
+    state dict or, in the newer of torch.save's formats, a whole network. They may lie in a
+    container, itself in another at most, under any name and beside anything else: of what is no
+    tensor, nothing is run. One wrapper's prefix, or several wrappers', may stand before all of
+    their names, and they may be of any floating type and on any device.
 
     Raises:
         CheckpointError: The file cannot be read, needs code to be read, or holds anything but
@@ -57,16 +60,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     content = _content(path)
     try:
-        state = _unwrapped(_loaded(content))
-        channels, num_classes = _widths(state)
-        expected = _skeleton(channels, num_classes)
-        _check_shapes(state, expected)
-        tensors = {name: _canonical(name, state[name], of) for name, of in expected.items()}
+        found = {place: _student(state) for place, state in _states(_loaded(content)).items()}
+        if len({student.sha256 for student in found.values()}) > 1:
+            raise CheckpointError(
+                f"holds several networks: {_some(list(found))}\n"
+                "save the one that is meant: torch.save(torch.load(…)[…], …)."
+            )
     except CheckpointError as error:
         raise CheckpointError(f"{path} {error}") from error.__cause__
-    return Checkpoint(
-        channels=channels, num_classes=num_classes, tensors=tensors, sha256=_digest(tensors)
-    )
+    return next(iter(found.values()))
 
 
 def _content(path: Path) -> bytes:
@@ -86,50 +88,63 @@ def _loaded(content: bytes) -> object:
     # file of torch.save has a brace there.
     is_safetensors = content[8:9] == b"{"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if is_safetensors:
-                return safetensors.torch.load(content)
-            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return safetensors.torch.load(content) if is_safetensors else read_inert(content)
+    except CheckpointError:
+        raise
     except Exception as error:  # a damaged file makes the readers raise nearly anything
-        code = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if code is not None:
-            raise CheckpointError(
-                f"holds an object, and loading it would run code ({code[1]}); "
-                "save the net's weights alone: torch.save(net.state_dict(), …)."
-            ) from error
         raise CheckpointError(
             "is damaged, cut short, or no file of torch.save or safetensors; "
             "make it with torch.save(net.state_dict(), …)."
         ) from error
 
 
-def _unwrapped(value: object) -> dict[str, Any]:
-    """The state dict, out of its containers and with its names as the bare network has them."""
-    for _ in range(_NESTING):
-        if isinstance(value, Mapping):
-            inner = [value.get(name) for name in _CONTAINERS]
-            value = next((found for found in inner if isinstance(found, Mapping)), value)
-    if not isinstance(value, Mapping):
+def _states(value: object) -> dict[str, dict[str, Any]]:
+    """The state dicts of StudentNets, by names alone, and where each lies; at least one."""
+    wanted = _skeleton((1,) * _BLOCKS, 1)
+    states = {place: _bare(mapping, wanted) for place, mapping in _mappings(value)}
+    if not states:
         raise CheckpointError(
-            f"holds a {type(value).__name__}, no state dict; "
-            "make it with torch.save(net.state_dict(), …)."
+            f"holds a {_kind(value)}, no state dict; make it with torch.save(net.state_dict(), …)."
         )
-    state = {str(name): tensor for name, tensor in value.items()}
-    while prefix := _common_prefix(state):
-        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    found = {place: state for place, state in states.items() if state.keys() == wanted.keys()}
+    if not found:
+        nearest = max(states.values(), key=lambda state: len(state.keys() & wanted.keys()))
+        raise CheckpointError(_difference(nearest, wanted))
+    return found
+
+
+def _mappings(
+    value: object, place: str = "", nesting: int = _NESTING
+) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Dictionaries and whole networks in a file's object, and where: outer ones first."""
+    if isinstance(value, Inert):
+        value = module_weights(value) or None
+    if not isinstance(value, Mapping):
+        return
+    yield place, value
+    if nesting:
+        for key, inner in value.items():
+            yield from _mappings(inner, f"{place}.{_name(key)}".lstrip("."), nesting - 1)
+
+
+def _bare(mapping: Mapping[Any, Any], wanted: Iterable[str]) -> dict[str, Any]:
+    """A state dict with the names that the bare network gives, and with all of its counters."""
+    named = {_name(key).replace(_COMPILED, ""): value for key, value in mapping.items()}
+    state = {
+        name: value for name, value in named.items() if name.rpartition(".")[2] not in _COUNTERS
+    }
+    wrapped = (name.removesuffix(_FIRST) for name in state if name.endswith(f".{_FIRST}"))
+    prefix = next(wrapped, "")
+    if all(name.startswith(prefix) for name in state):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    if any(name in state for name in wanted):
+        for name in wanted:
+            if name.endswith(_SEEN):
+                state.setdefault(name, torch.tensor(0))
     return state
 
 
-def _common_prefix(state: Mapping[str, Any]) -> str:
-    """What a wrapper put before all names; empty if nothing, or if there are none."""
-    found = (prefix for prefix in _WRAPPERS if all(name.startswith(prefix) for name in state))
-    return next(found, "") if state else ""
-
-
-def _widths(state: Mapping[str, Any]) -> tuple[tuple[int, ...], int]:
-    """Channels of the blocks and number of classes, as the leading sides of the weights."""
-    wanted = _skeleton((1,) * _BLOCKS, 1)
+def _difference(state: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> str:
     missing = [name for name in wanted if name not in state]
     surplus = [name for name in state if name not in wanted]
     problems = [
@@ -137,15 +152,39 @@ def _widths(state: Mapping[str, Any]) -> tuple[tuple[int, ...], int]:
         for problem, names in (("lacks", missing), ("has besides", surplus))
         if names
     ]
-    if problems:
-        raise CheckpointError(
-            f"holds no state dict of a StudentNet: it {' and '.join(problems)}\n"
-            "expected: cnn.0 to cnn.7 with layers 0, 1 and 3, and fc.0, of eight blocks."
-        )
-    for name, value in state.items():
-        if not isinstance(value, Tensor):
-            raise CheckpointError(f"holds a {type(value).__name__} as {name}, expected a tensor.")
-    outputs = ["cnn.0.0.weight", *(f"cnn.{block}.3.weight" for block in range(1, _BLOCKS))]
+    return (
+        f"holds no state dict of a StudentNet: it {' and '.join(problems)}\n"
+        "expected: cnn.0 to cnn.7 with layers 0, 1 and 3, and fc.0, of eight blocks."
+    )
+
+
+def _student(values: Mapping[str, Any]) -> Checkpoint:
+    state: dict[str, Tensor] = {}
+    for name, value in values.items():
+        tensor = to_tensor(value)
+        if tensor is None:
+            raise CheckpointError(f"holds a {_kind(value)} as {name}, expected a tensor.")
+        state[name] = tensor
+    channels, num_classes = _widths(state)
+    expected = _skeleton(channels, num_classes)
+    _check_shapes(state, expected)
+    tensors = {name: _canonical(name, state[name], of) for name, of in expected.items()}
+    return Checkpoint(
+        channels=channels, num_classes=num_classes, tensors=tensors, sha256=_digest(tensors)
+    )
+
+
+def _name(key: object) -> str:
+    return key if isinstance(key, str) else f"a key of type {_kind(key)}"
+
+
+def _kind(value: object) -> str:
+    return ascii(value.kind)[1:-1] if isinstance(value, Inert) else type(value).__name__
+
+
+def _widths(state: Mapping[str, Tensor]) -> tuple[tuple[int, ...], int]:
+    """Channels of the blocks and number of classes, as the leading sides of the weights."""
+    outputs = [_FIRST, *(f"cnn.{block}.3.weight" for block in range(1, _BLOCKS))]
     *channels, num_classes = (
         _leading_side(name, state[name]) for name in [*outputs, "fc.0.weight"]
     )

@@ -186,11 +186,15 @@ def recalibrate(
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the plain average
+        norm.momentum = 1.0
     net.train()
     chosen = torch.randperm(len(data.train), generator=generator)[:_CALIBRATION_IMAGES]
-    for _ in _forward(net, data.train, chosen, data.image_size, precision):
-        pass  # in training mode, a forward pass is what moves the statistics
+    # In training mode, a forward pass is what moves the statistics.
+    for batch, _ in enumerate(
+        _forward(net, data.train, chosen, data.image_size, precision), start=1
+    ):
+        for norm in norms:  # by itself, a plain average reads its counter and so waits for the GPU
+            norm.momentum = 1 / (batch + 1)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 

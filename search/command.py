@@ -116,12 +116,12 @@ def _parse(arguments: Sequence[str]) -> SearchConfig:
 
 
 def _check_encoding(arguments: Sequence[str]) -> None:
-    """Refuse what Ray, which is given the whole command line, cannot encode."""
-    for argument in arguments:
+    """Refuse what Ray and SQLite, which keep command line and paths as text, would end on."""
+    for text in (*arguments, str(Path.cwd())):
         try:
-            argument.encode()
+            text.encode()
         except UnicodeEncodeError:
             raise RefusedError(
-                f"Arguments must be UTF-8, as Ray takes no others, got {argument!a}.\n"
+                f"{text!a} is no text in UTF-8, as Ray needs it.\n"
                 "Rename the file or folder, or name a link to it, made by ln -s."
             ) from None

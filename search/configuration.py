@@ -101,7 +101,7 @@ class SearchConfig:
         Path | None,
         _flag(
             "FILE",
-            "A trained StudentNet to prune, a state dict such as the notebook's.",
+            "A trained StudentNet to prune, such as the notebook's state dict; no code is run.",
             default="train one",
         ),
     ] = None

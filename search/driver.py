@@ -19,7 +19,7 @@ from search.console import Console
 from search.errors import BrokenOffError
 from search.front.stages import front, hypervolume
 from search.interruption import Interruption
-from search.observer import ConfirmationObserver, Follower, Observer
+from search.observer import ConfirmationObserver, Expectation, Follower, Observer
 from search.opening import Search, find_root, open_images, open_search, pool_request
 from search.results.folder import ResultsFolder
 from search.results.luck import luck
@@ -67,14 +67,16 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
             for reason in search.store.set_aside.values():
                 console.line(f"Set aside, to be trained again: {reason}")
             tables = TableWriter(folder, search.store)
-            _run(search, tables, pool, console, end)
+            _run(search, tables, data, pool, console, end)
             try:
                 _finish(search, tables, data, console)
             except StoreError as error:
                 raise BrokenOffError(f"{error}.") from error
 
 
-def _run(search: Search, tables: TableWriter, pool: Pool, console: Console, end: End) -> None:
+def _run(
+    search: Search, tables: TableWriter, data: ImageData, pool: Pool, console: Console, end: End
+) -> None:
     run_time = RunTime(search.folder)
     limit = search.config.max_hours
     workplace = _Workplace(search, tables, run_time, pool, end)
@@ -83,7 +85,13 @@ def _run(search: Search, tables: TableWriter, pool: Pool, console: Console, end:
     try:
         if not campaign.finished:
             _announce(search, pool, console)
-            workplace.run(campaign, partial(Observer, campaign, tables, console))
+            expectation = Expectation.of(
+                data.validation, trained_elsewhere=search.config.checkpoint is not None
+            )
+            workplace.run(
+                campaign,
+                partial(Observer, campaign, tables, console, expectation=expectation),
+            )
         if campaign.ended_by is not None:
             console.line(f"Ended after {len(search.ledger)} trials: {campaign.ended_by}.")
         search.store.rescan()

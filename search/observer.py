@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from dataclasses import dataclass
+from math import sqrt
+from typing import Protocol, Self
 
+from data import Split
 from pruning import Round, Stage
 from search.campaign.campaign import Campaign
 from search.campaign.confirmation import Confirmation
@@ -11,6 +14,9 @@ from search.configuration import MANY_TRIALS
 from search.console import Console, duration
 from search.results.table_writer import TableWriter
 from search.workers.store_actor import Activity
+
+_DEVIATIONS = 3
+_LEAST_GAIN = 0.2
 
 
 class Follower(Protocol):
@@ -23,6 +29,52 @@ class Follower(Protocol):
         """Show where things stand, if it is time to."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expectation:
+    """What accuracy a root must have if it was trained on images such as these.
+
+    Attributes:
+        images: Size of the validation split.
+        guess: Accuracy of always naming its commonest class.
+        trained_elsewhere: Whether the root is a checkpoint's.
+    """
+
+    images: int
+    guess: float
+    trained_elsewhere: bool
+
+    @classmethod
+    def of(cls, split: Split, *, trained_elsewhere: bool) -> Self:
+        """The expectation of a root that is validated on a split."""
+        commonest = int(split.labels.bincount().max())
+        return cls(
+            images=len(split), guess=commonest / len(split), trained_elsewhere=trained_elsewhere
+        )
+
+    def doubt(self, accuracy: float) -> str | None:
+        """A line on a root that falls short of this; None on one that does not.
+
+        Hits of a guess are binomial: in one of 700 searches they lie three standard deviations
+        above their mean. Of a checkpoint that somebody kept more is expected, a fifth of the way
+        from there to 1: with classes in another order some may yet be in their place.
+        """
+        least = self.guess + _DEVIATIONS * sqrt(self.guess * (1 - self.guess) / self.images)
+        if self.trained_elsewhere:
+            least = max(least, self.guess + _LEAST_GAIN * (1 - self.guess))
+        if accuracy > least:
+            return None
+        usually = (
+            "usually the checkpoint has its classes in another order than --data, or was trained "
+            "on images prepared otherwise than here (RGB divided by 255)"
+            if self.trained_elsewhere
+            else "usually more --root-epochs help"
+        )
+        return (
+            f"The root's accuracy on {self.images:,} validation images is {accuracy:.4f}, where "
+            f"always naming the commonest class has {self.guess:.4f}: {usually}."
+        )
+
+
 class Observer:
     """Follows a campaign.
 
@@ -31,6 +83,7 @@ class Observer:
         tables: Are refreshed as stages come in.
         console: Where progress is shown.
         activities: Asks what the workers are doing, by trial.
+        expectation: Of the root; where it falls short of that, this is said.
     """
 
     def __init__(
@@ -39,11 +92,13 @@ class Observer:
         tables: TableWriter,
         console: Console,
         activities: Callable[[], dict[int, Activity]],
+        expectation: Expectation | None = None,
     ) -> None:
         self._campaign = campaign
         self._tables = tables
         self._console = console
         self._activities = activities
+        self._expectation = expectation
         progress = campaign.progress()
         self._start = time.monotonic()
         self._share_before = progress.share
@@ -58,6 +113,10 @@ class Observer:
             self._tables.write_front()
         for stage in newcomers:
             self._console.line(describe_stage(stage))
+            if stage.parent is None and self._expectation is not None:
+                doubt = self._expectation.doubt(stage.val_accuracy)
+                if doubt is not None:
+                    self._console.line(doubt)
         self._tables.write_candidates_if_due()
 
     def show(self) -> None:

@@ -7,6 +7,7 @@ import torch
 from data import DataSource, ImageData, open_data
 from models import student_channels
 from pruning import Origin, Recipe, RoundRunner, StudentArchitecture
+from tests.pruning.saved import State, trained
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +50,13 @@ def few_digits(digits: ImageData) -> ImageData:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "stages"
+
+
+@pytest.fixture
+def state() -> State:
+    return dict(trained().state_dict())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "student_custom_small.bin"

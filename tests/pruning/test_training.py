@@ -18,6 +18,7 @@ from pruning import (
     recalibrate,
     slim,
     train_epoch,
+    training,
 )
 from pruning.training import _spans
 
@@ -306,6 +307,27 @@ def test_recalibration_takes_statistics_of_centre_crops_and_nothing_else(
     ):
         torch.testing.assert_close(mine.double(), exact, rtol=2e-3, atol=1e-4)
     assert stem[1].momentum == nn.BatchNorm2d(1).momentum
+
+
+def test_recalibration_is_the_library_s_plain_average_to_the_bit(
+    digits: ImageData, architecture: StudentArchitecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = 100
+    monkeypatch.setattr("pruning.training._PIXELS_AT_ONCE", {"cpu": at_once * 16**2})
+    _, net = slimmed_net(architecture)
+    plain = copy.deepcopy(net).train()
+    recalibrate(net, digits, generator=generator())
+    for module in plain.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+    order = torch.randperm(len(digits.train), generator=generator())
+    with torch.no_grad():
+        for some in order.split(at_once):
+            plain(training._normalized(gather_center(digits.train, some, digits.image_size)))
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(net.state_dict()[name], tensor), name
+    assert net.cnn[0][1].num_batches_tracked > 2
 
 
 def test_half_precision_changes_results_a_little_and_keeps_weights_whole(

@@ -345,6 +345,9 @@ def test_trials_are_distributed_over_a_clusters_gpus(
         (["--address", "127.0.0.1:1"], "no Ray cluster"),
         (["--address", "auto"], "no Ray cluster at --address auto, which is 127.0.0.1:2"),
         (["--address", "nonsense"], "no Ray cluster"),
+        (["--checkpoint", os.fsdecode(b"\xff.bin")], r"'\udcff.bin' is no text in UTF-8"),
+        ([os.fsdecode(b"--data=\xff")], r"'--data=\udcff' is no text in UTF-8"),
+        (["--checkpoint", os.devnull], "not a file"),
     ],
 )
 def test_refusals_are_short_and_change_nothing(
@@ -357,6 +360,19 @@ def test_refusals_are_short_and_change_nothing(
     assert len(done.stderr.splitlines()) <= 2
     assert done.stdout == ""
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    done = here("--trials", "1")
+    assert done.returncode == 2
+    assert r"\udcff' is no text in UTF-8" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert list(folder.iterdir()) == []
 
 
 def test_refusals_leave_a_search_as_it_is(here: Here, finished: Path) -> None:
@@ -434,6 +450,18 @@ def test_checkpoints_that_do_not_fit_are_refused(here: Here) -> None:
         assert message in done.stderr
         assert len(done.stderr.splitlines()) <= 2
     assert snapshot(Path.cwd()) == before
+
+
+def test_a_checkpoint_with_its_classes_in_another_order_is_doubted(
+    command: Command, finished: Path
+) -> None:
+    root = pd.read_csv(finished / "candidates.csv").iloc[0]
+    state = safetensors.torch.load_file(finished / "stages" / root["stage"] / "model.safetensors")
+    turned = {name: state[name].roll(1, 0) for name in ("fc.0.weight", "fc.0.bias")}
+    torch.save(state | turned, command.folder / "turned.bin")
+    done = command(*SMALL, "--trials", "1", "--checkpoint", "turned.bin")
+    assert done.returncode == 0, done.stderr
+    assert "usually the checkpoint has its classes in another order" in done.stdout
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", pytest.param("gp", marks=pytest.mark.slow)])

@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scipy.stats import binom
 
 from pruning import Stage, StageStore
 from search.campaign.ledger import Ledger
 from search.console import Console
-from search.observer import Observer, describe_stage
+from search.observer import Expectation, Observer, describe_stage
 from search.results.folder import ResultsFolder
 from search.results.table_writer import TableWriter
 from tests.search.landscape import SPACE, draft, grow, make_campaign, rounds, run_trial
@@ -59,3 +60,42 @@ def test_the_time_left_is_that_of_the_budget_that_ends_first(
     now += 30.0
     observer.show()
     assert all(part in output.getvalue() for part in expected)
+
+
+@pytest.mark.parametrize("images", [50, 716, 3_000])
+@pytest.mark.parametrize("guess", [0.1, 0.5])
+def test_a_root_that_guesses_is_doubted(images: int, guess: float) -> None:
+    """By the exact binomial distribution, and with no doubt of one that does not guess."""
+    trained = Expectation(images=images, guess=guess, trained_elsewhere=False)
+    doubted = [hits for hits in range(images + 1) if trained.doubt(hits / images) is not None]
+    assert doubted == list(range(len(doubted)))
+    assert 0.99 < binom.cdf(doubted[-1], images, guess) < 0.9999
+    assert trained.doubt(0.98) is None
+
+
+def test_more_is_expected_of_a_checkpoint() -> None:
+    checkpoint = Expectation(images=716, guess=0.1, trained_elsewhere=True)
+    here = replace(checkpoint, trained_elsewhere=False)
+    assert here.doubt(0.25) is None
+    assert checkpoint.doubt(0.25) == (
+        "The root's accuracy on 716 validation images is 0.2500, where always naming the "
+        "commonest class has 0.1000: usually the checkpoint has its classes in another order "
+        "than --data, or was trained on images prepared otherwise than here (RGB divided by 255)."
+    )
+    assert checkpoint.doubt(0.3) is None
+
+
+@pytest.mark.parametrize("expected", [0.2, 0.9])
+def test_a_doubt_of_the_root_is_said_once(
+    tmp_path: Path, store: StageStore, ledger: Ledger, expected: float
+) -> None:
+    output = io.StringIO()
+    expectation = Expectation(images=5_000, guess=expected, trained_elsewhere=False)
+    campaign = make_campaign(store, ledger)
+    tables = TableWriter(ResultsFolder(tmp_path), store)
+    observer = Observer(campaign, tables, Console(output), dict, expectation)
+    root, narrow = grow(store, rounds(0.5))
+    observer.on_stage([replace(root, val_accuracy=0.5)])
+    observer.on_stage([narrow])
+    doubts = [line for line in output.getvalue().splitlines() if "--root-epochs" in line]
+    assert len(doubts) == (expected == 0.9)
