@@ -1,0 +1,229 @@
+"""Weights of a known network from files that others wrote, read without running code of theirs."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from pruning.errors import CheckpointError
+from pruning.inert import Inert, read_inert
+from pruning.salvage import module_weights, to_tensor
+
+_NESTING = 2  # a container, and one around it
+_COMPILED = "_orig_mod."  # torch.compile's, before the name of what was compiled
+_COUNTERS = ("n_averaged", "total_ops", "total_params")  # of AveragedModel, of thop
+_SEEN = "num_batches_tracked"  # is not there in files of old; nothing depends on it
+_NAMED, _NAME_LENGTH = 3, 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Weights:
+    """The state dict of a network.
+
+    Attributes:
+        tensors: Exactly its names, in its order: contiguous, on the CPU, in the network's types.
+        sha256: Of the tensors. The same weights have the same digest, whatever file they are in.
+    """
+
+    tensors: Mapping[str, Tensor]
+    sha256: str
+
+
+def read_weights(
+    path: Path,
+    names: Iterable[str],
+    skeleton: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    *,
+    kind: str,
+) -> Weights:
+    """The weights of one network of a kind that a file holds.
+
+    The file is one that `torch.save` wrote, in either of its formats, a safetensors file, or a
+    pickle of NumPy arrays, half precision or quantized, such as the course's. The weights are a
+    state dict or, in the newer of torch.save's formats, a whole network. They may lie in a
+    container, itself in another at most, under any name and beside anything else: of what is no
+    tensor, nothing is run. One wrapper's prefix, or several wrappers', may stand before all of
+    their names, and they may be of any floating type and on any device.
+
+    Args:
+        path: Of the file.
+        names: Of the network's state dict, in order.
+        skeleton: What a state dict of these names should be, in shapes and types.
+        kind: What such networks are called, in messages.
+
+    Raises:
+        CheckpointError: The file cannot be read, needs code to be read, or holds anything but
+            the finite weights of one such network.
+    """
+    content = _content(path)
+    wanted = tuple(names)
+    try:
+        found = {
+            place: _weights(state, skeleton, kind)
+            for place, state in _states(_loaded(content), wanted, kind).items()
+        }
+        if len({weights.sha256 for weights in found.values()}) > 1:
+            raise CheckpointError(
+                f"holds several networks: {_some(list(found))}\n"
+                "save the one that is meant: torch.save(torch.load(…)[…], …)."
+            )
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} {error}") from error.__cause__
+    return next(iter(found.values()))
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file; name one that holds a state dict.")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}); allow it.") from error
+    if not content:
+        raise CheckpointError(f"{path} is empty; name a file that holds a state dict.")
+    return content
+
+
+def _loaded(content: bytes) -> object:
+    # A safetensors file is the length of its header in eight bytes, then the header in JSON. No
+    # file of torch.save has a brace there.
+    is_safetensors = content[8:9] == b"{"
+    try:
+        return safetensors.torch.load(content) if is_safetensors else read_inert(content)
+    except CheckpointError:
+        raise
+    except Exception as error:  # a damaged file makes the readers raise nearly anything
+        raise CheckpointError(
+            "is damaged, cut short, or no file of torch.save or safetensors; "
+            "make it with torch.save(net.state_dict(), …)."
+        ) from error
+
+
+def _states(value: object, wanted: tuple[str, ...], kind: str) -> dict[str, dict[str, Any]]:
+    """The state dicts of these names, and where each lies; at least one."""
+    states = {place: _bare(mapping, wanted) for place, mapping in _mappings(value)}
+    if not states:
+        raise CheckpointError(
+            f"holds a {_kind(value)}, no state dict; make it with torch.save(net.state_dict(), …)."
+        )
+    found = {place: state for place, state in states.items() if state.keys() == set(wanted)}
+    if not found:
+        nearest = max(states.values(), key=lambda state: len(state.keys() & set(wanted)))
+        raise CheckpointError(_difference(nearest, wanted, kind))
+    return found
+
+
+def _mappings(
+    value: object, place: str = "", nesting: int = _NESTING
+) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Dictionaries and whole networks in a file's object, and where: outer ones first."""
+    if isinstance(value, Inert):
+        value = module_weights(value) or None
+    if not isinstance(value, Mapping):
+        return
+    yield place, value
+    if nesting:
+        for key, inner in value.items():
+            yield from _mappings(inner, f"{place}.{_name(key)}".lstrip("."), nesting - 1)
+
+
+def _bare(mapping: Mapping[Any, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
+    """A state dict with the names that the bare network gives, and with all of its counters."""
+    named = {_name(key).replace(_COMPILED, ""): value for key, value in mapping.items()}
+    state = {
+        name: value for name, value in named.items() if name.rpartition(".")[2] not in _COUNTERS
+    }
+    first = wanted[0]
+    wrapped = (name.removesuffix(first) for name in state if name.endswith(f".{first}"))
+    prefix = next(wrapped, "")
+    if all(name.startswith(prefix) for name in state):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    if any(name in state for name in wanted):
+        for name in wanted:
+            if name.endswith(_SEEN):
+                state.setdefault(name, torch.tensor(0))
+    return state
+
+
+def _difference(state: Mapping[str, Any], wanted: tuple[str, ...], kind: str) -> str:
+    missing = [name for name in wanted if name not in state]
+    surplus = [name for name in state if name not in wanted]
+    problems = [
+        f"{problem} {_some(names)}"
+        for problem, names in (("lacks", missing), ("has besides", surplus))
+        if names
+    ]
+    return (
+        f"holds no state dict of a {kind}: it {' and '.join(problems)}\n"
+        f"expected: {len(wanted)} tensors, from {wanted[0]} to {wanted[-1]}."
+    )
+
+
+def _weights(
+    values: Mapping[str, Any],
+    skeleton: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    kind: str,
+) -> Weights:
+    state: dict[str, Tensor] = {}
+    for name, value in values.items():
+        tensor = to_tensor(value)
+        if tensor is None:
+            raise CheckpointError(f"holds a {_kind(value)} as {name}, expected a tensor.")
+        state[name] = tensor
+    expected = skeleton(state)
+    for name, like in expected.items():
+        if state[name].shape != like.shape:
+            raise CheckpointError(
+                f"holds no {kind}: {name} has shape {tuple(state[name].shape)}, "
+                f"expected {tuple(like.shape)}."
+            )
+    tensors = {name: _canonical(name, state[name], of) for name, of in expected.items()}
+    return Weights(tensors=tensors, sha256=_digest(tensors))
+
+
+def _name(key: object) -> str:
+    return key if isinstance(key, str) else f"a key of type {_kind(key)}"
+
+
+def _kind(value: object) -> str:
+    return ascii(value.kind)[1:-1] if isinstance(value, Inert) else type(value).__name__
+
+
+def _canonical(name: str, tensor: Tensor, like: Tensor) -> Tensor:
+    """The tensor in the type of `like`, contiguous and with memory of its own.
+
+    Raises:
+        CheckpointError: It is of a kind that has no such form, or not finite.
+    """
+    dense = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    real = tensor.is_floating_point() or not like.is_floating_point()
+    if not dense or not real or tensor.is_complex() or tensor.is_quantized:
+        found = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}"
+        raise CheckpointError(f"holds {name} as {found}; expected plain floating-point numbers.")
+    values = tensor.detach().to(like.dtype, copy=True, memory_format=torch.contiguous_format)
+    # Before: a counter may come as a float. After: a double may be too large for a float.
+    if not (tensor.detach().double().isfinite().all() and values.isfinite().all()):
+        raise CheckpointError(f"holds numbers in {name} that are not finite; train it anew.")
+    if name.endswith("running_var") and (values < 0).any():
+        raise CheckpointError(f"holds negative variances in {name}; train it anew.")
+    return values
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _some(names: list[str]) -> str:
+    """The first names, printable and not too long, and how many more there are."""
+    shown = ", ".join(ascii(name[:_NAME_LENGTH]) for name in names[:_NAMED])
+    more = len(names) - _NAMED
+    return shown + (f" and {more} more" if more > 0 else "")
