@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tyro
 
-from search.configuration import SearchConfig
+from search.configuration import SearchConfig, at_home
 from search.console import Console, reader_may_leave
 from search.errors import BrokenOffError, LedgerError, RefusedError, SearchError, in_words
 from search.interruption import heed
@@ -109,7 +109,7 @@ def _parse(arguments: Sequence[str]) -> SearchConfig:
         return tyro.cli(SearchConfig, args=arguments).at_home()
     from search.results.folder import ResultsFolder
 
-    kept = SearchConfig.from_json(ResultsFolder(resumed.expanduser()).read()["config"])
+    kept = SearchConfig.from_json(ResultsFolder(at_home(resumed)).read()["config"])
     config = tyro.cli(SearchConfig, args=arguments, default=kept).at_home()
     config.resumes(kept)
     return config

@@ -324,7 +324,7 @@ class SearchConfig:
         """The configuration with `~` expanded, which a shell leaves alone in --checkpoint=~/x."""
         paths = ("data_root", "checkpoint", "out", "resume")
         given = {name: path for name in paths if (path := getattr(self, name)) is not None}
-        return replace(self, **{name: path.expanduser() for name, path in given.items()})
+        return replace(self, **{name: at_home(path) for name, path in given.items()})
 
     def space(self) -> "SearchSpace":
         """The schedules that the search may try."""
@@ -408,6 +408,18 @@ class SearchConfig:
             return cls(**values)
         except (KeyError, TypeError, TypeCheckError) as error:
             raise RefusedError(f"The configuration in search.json is damaged: {error}.") from error
+
+
+def at_home(path: Path) -> Path:
+    """A path with `~` expanded.
+
+    Raises:
+        RefusedError: It names the home of nobody.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise RefusedError(f"{path}: there is no such user, or none with a home.") from None
 
 
 def _absolute(value: Any) -> Any:

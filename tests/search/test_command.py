@@ -345,6 +345,8 @@ def test_trials_are_distributed_over_a_clusters_gpus(
         (["--address", "127.0.0.1:1"], "no Ray cluster"),
         (["--address", "auto"], "no Ray cluster at --address auto, which is 127.0.0.1:2"),
         (["--address", "nonsense"], "no Ray cluster"),
+        (["--out", "~nobody-at-all/x"], "no such user"),
+        (["--resume", "~nobody-at-all/x"], "no such user"),
         (["--checkpoint", os.fsdecode(b"\xff.bin")], r"'\udcff.bin' is no text in UTF-8"),
         ([os.fsdecode(b"--data=\xff")], r"'--data=\udcff' is no text in UTF-8"),
         (["--checkpoint", os.devnull], "not a file"),
