@@ -323,8 +323,10 @@ class SearchConfig:
     def at_home(self) -> Self:
         """The configuration with `~` expanded, which a shell leaves alone in --checkpoint=~/x."""
         paths = ("data_root", "checkpoint", "out", "resume")
-        given = {name: path for name in paths if (path := getattr(self, name)) is not None}
-        return replace(self, **{name: at_home(path) for name, path in given.items()})
+        given: dict[str, Any] = {
+            name: at_home(path) for name in paths if (path := getattr(self, name)) is not None
+        }
+        return replace(self, **given)
 
     def space(self) -> "SearchSpace":
         """The schedules that the search may try."""
