@@ -20,11 +20,12 @@ from search.errors import BrokenOffError
 from search.front.stages import front, hypervolume
 from search.interruption import Interruption
 from search.observer import ConfirmationObserver, Expectation, Follower, Observer
-from search.opening import Search, find_root, open_images, open_search, pool_request
+from search.opening import Search, open_images, open_search, pool_request
 from search.results.folder import ResultsFolder
 from search.results.luck import luck
 from search.results.run_time import RunTime
 from search.results.table_writer import TableWriter
+from search.root import find_root
 from search.workers.devices import Pool
 from search.workers.ray_cluster import (
     Activities,

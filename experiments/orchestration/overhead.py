@@ -46,9 +46,10 @@ from experiments.orchestration.sleeping import SleepingPlan, SleptRound, read_tr
 from search.configuration import SearchConfig
 from search.console import Console
 from search.observer import Observer
-from search.opening import Search, find_root, open_images, open_search
+from search.opening import Search, open_images, open_search
 from search.results.folder import ResultsFolder
 from search.results.table_writer import TableWriter
+from search.root import find_root
 from search.samplers.names import SamplerName
 from search.workers.devices import Pool, PoolRequest, make_pool
 from search.workers.ray_cluster import Activities, start_store
