@@ -113,7 +113,8 @@ class SearchConfig:
         _flag(
             "{fp32,bf16}",
             "Arithmetic of training and evaluation; weights are fp32 in either case.",
-            default="bf16 on GPUs, fp32 on the CPU",
+            default="fp32; bf16 on GPUs that have it, from 128 pixels on, where it should pay by "
+            "a count of operations and bytes, not measured on a card",
         ),
     ] = None
     gpus: Annotated[
@@ -329,14 +330,22 @@ class SearchConfig:
             starts=self.starts,
         )
 
-    def resolved(self, *, image_size: int) -> Self:
-        """The configuration as it is kept: nothing depends on the folder it was started from."""
+    def resolved(
+        self, *, image_size: int, precision: Literal["fp32", "bf16"] | None = None
+    ) -> Self:
+        """The configuration as it is kept: nothing depends on the folder it was started from.
+
+        Args:
+            image_size: Side of the crops in pixels.
+            precision: What to keep where none was asked for.
+        """
         return replace(
             self,
             data=self._data,
             data_root=_absolute(self.data_root),
             checkpoint=_absolute(self.checkpoint),
             image_size=image_size,
+            precision=self.precision or precision,
             out=None,
             resume=None,
         )

@@ -50,7 +50,7 @@ from search.opening import Search, find_root, open_images, open_search
 from search.results.folder import ResultsFolder
 from search.results.table_writer import TableWriter
 from search.samplers.names import SamplerName
-from search.workers.devices import Pool, PoolRequest, make_pool
+from search.workers.devices import Cards, Pool, PoolRequest, make_pool
 from search.workers.ray_cluster import Activities, start_ray, start_store
 from search.workers.tune_loop import run_trials
 
@@ -122,7 +122,7 @@ def observe(asked: Overhead, sampler: SamplerName, workers: int, scratch: Path) 
     trace.mkdir()
     config = asked.config(sampler, workers)
     request = PoolRequest(gpus=0, workers=workers)
-    pool = make_pool(request, present_gpus=0, cores=workers, device_type="cpu")
+    pool = make_pool(request, cards=Cards(), cores=workers)
     folder = ResultsFolder(scratch / "search")
     console = Console(io.StringIO())
     source, data = open_images(config, console)

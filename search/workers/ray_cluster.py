@@ -8,16 +8,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.errors import BrokenOffError, RefusedError
-from search.workers.devices import Pool, PoolRequest, make_pool, usable_cores
+from search.workers.devices import (
+    Cards,
+    Pool,
+    PoolRequest,
+    make_pool,
+    usable_cores,
+    visible_cards,
+)
 from search.workers.store_actor import Activity, StoreActor
 
 _CONNECT_SECONDS = 5
@@ -43,8 +50,8 @@ def worker_pool(request: PoolRequest) -> Iterator[Pool]:
     """
     try:
         if request.private:
-            gpus = torch.cuda.device_count()
-            yield make_pool(request, present_gpus=gpus, cores=usable_cores(), device_type="cuda")
+            cards = Cards() if request.gpus == 0 else visible_cards()
+            yield make_pool(request, cards=cards, cores=usable_cores())
         else:
             _join(str(request.address))
             yield _cluster_pool(request)
@@ -215,23 +222,23 @@ class Activities:
 
 def _cluster_pool(request: PoolRequest) -> Pool:
     resources = ray.cluster_resources()
-    gpus = int(resources.get("GPU", 0))
-    device_type = "cpu"
-    if gpus and request.gpus != 0:
+    cards = Cards(count=int(resources.get("GPU", 0)))
+    if cards.count and request.gpus != 0:
         share = 1 / request.trials_per_gpu
-        probe = _device_type.options(num_cpus=0, num_gpus=share).remote()
+        probe = _look.options(num_cpus=0, num_gpus=share).remote()
         try:
-            device_type = ray.get(probe, timeout=_FREE_SECONDS)
+            cards = replace(ray.get(probe, timeout=_FREE_SECONDS), count=cards.count)
         except ray.exceptions.GetTimeoutError:
             raise RefusedError(
                 f"No GPU of the cluster became free within {_FREE_SECONDS} seconds.\n"
                 "Try again later, or run on its CPUs by --gpus 0."
             ) from None
     cores = int(resources.get("CPU", 1))
-    return make_pool(request, present_gpus=gpus, cores=cores, device_type=device_type)
+    return make_pool(request, cards=cards, cores=cores)
 
 
 @ray.remote
-def _device_type() -> str:
-    """What a worker that holds a GPU trains on; clusters can declare GPUs that are not there."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def _look() -> Cards:
+    """What a worker that holds a GPU sees; clusters can declare GPUs that are not there."""
+    cards = visible_cards()
+    return cards if cards.count else Cards(device_type="cpu")

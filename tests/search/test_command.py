@@ -285,6 +285,44 @@ def test_refusals_are_short_and_change_nothing(
     assert list(Path.cwd().iterdir()) == []
 
 
+def test_cards_on_which_cuda_cannot_start_are_refused_or_left_alone(
+    here: Here, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under a driver that is too old: cards are listed, and all else fails."""
+    shutil.copytree(finished, Path("out"))
+
+    def start() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040).")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", start)
+    for arguments in (["--out", "new"], ["--gpus", "2"], ["--resume", "out"]):
+        done = here(*arguments)
+        assert done.returncode == 2, done.stderr
+        assert "driver on your system is too old" in done.stderr
+        assert "--gpus 0" in done.stderr
+        assert len(done.stderr.splitlines()) == 2
+    assert [path.name for path in Path.cwd().iterdir()] == ["out"]
+    assert here("--resume", "out", "--gpus", "0").returncode == 0
+
+
+def test_a_search_keeps_its_precision(here: Here, finished: Path) -> None:
+    """Also one of before it was kept: that which its first device had."""
+    folder = shutil.copytree(finished, Path("out"))
+    file = folder / "search.json"
+    assert json.loads(file.read_text())["config"]["precision"] == "fp32"
+    refused = here("--resume", "out", "--precision", "bf16")
+    assert refused.returncode == 2
+    assert "with --precision fp32, not with --precision bf16" in refused.stderr
+    for device_type, precision in (("cuda", "bf16"), ("cpu", "fp32")):
+        description = json.loads(file.read_text())
+        description["config"]["precision"] = None
+        description["hardware"]["device_type"] = device_type
+        file.write_text(json.dumps(description))
+        assert here("--resume", "out").returncode == 0
+        assert json.loads(file.read_text())["config"]["precision"] == precision
+
+
 def test_refusals_leave_a_search_as_it_is(here: Here, finished: Path) -> None:
     before = snapshot(finished)
     for arguments in (
