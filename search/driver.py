@@ -4,19 +4,18 @@ To start and to resume are the same: open ledger and store, go on until nothing 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import torch
-
 from data import ImageData
-from pruning import Stage, StoreError
+from pruning import StoreError
 from search.campaign.assignments import Assignments
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import BrokenOffError
+from search.final_test import record_test_accuracy
 from search.front.stages import front, hypervolume
 from search.interruption import Interruption
 from search.observer import ConfirmationObserver, Follower, Observer
@@ -29,6 +28,7 @@ from search.workers.devices import Pool
 from search.workers.ray_cluster import (
     Activities,
     failing_in_words,
+    leave_ray,
     start_ray,
     start_store,
     watching_daemons,
@@ -68,6 +68,7 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
                 console.line(f"Set aside, to be trained again: {reason}")
             tables = TableWriter(folder, search.store)
             _run(search, tables, pool, console, end)
+            leave_ray()  # workers hold memory that the test may need
             try:
                 _finish(search, tables, data, console)
             except StoreError as error:
@@ -199,7 +200,7 @@ def _finish(search: Search, tables: TableWriter, data: ImageData, console: Conso
     search.store.rescan()
     members = front(search.store)
     if data.test.labelled:
-        _test(search, members)
+        record_test_accuracy(search.plan, search.store, members, data, console)
     tables.write_front()
     tables.write_candidates()
     stopped = sum(trial.stopped for trial in search.ledger)
@@ -218,16 +219,3 @@ def _finish(search: Search, tables: TableWriter, data: ImageData, console: Conso
     for line in luck(search.store):
         console.line(line)
     console.line(f"The front is in {search.folder.path / 'pareto.csv'}")
-
-
-def _test(search: Search, members: Iterable[Stage]) -> None:
-    """Record the accuracy on test images of a front and of what repeats it."""
-    # With --address the driver's machine may have no GPU.
-    on_gpu = search.plan.origin.device_type == "cuda" and torch.cuda.is_available()
-    runner = search.plan.runner(torch.device("cuda" if on_gpu else "cpu"))
-    repeats = search.store.repeats
-    for member in members:
-        for stage in (member, *repeats.get(member.id, [])):
-            if stage.test_accuracy is None:
-                accuracy = runner.test_accuracy(stage, search.store.weights(stage.id))
-                search.store.set_test_accuracy(stage.id, accuracy)

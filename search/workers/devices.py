@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from pruning import Precision
-from search.errors import RefusedError
+from search.errors import RefusedError, first_line
 
 _BF16_PIXELS = 128
 
@@ -143,8 +143,13 @@ def visible_cards() -> Cards:
         names = {torch.cuda.get_device_name(index) for index in range(seen)}
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     except RuntimeError as error:
-        return Cards(count=count, failure=str(error).splitlines()[0])
+        return Cards(count=count, failure=first_line(error))
     return Cards(count=count, bf16=bf16, names=", ".join(sorted(names)))
+
+
+def exact_fp32() -> None:
+    """Have this process compute convolutions of fp32 in fp32; cuDNN would take TF32."""
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def default_precision(pool: Pool, image_size: int) -> Precision:

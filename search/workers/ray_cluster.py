@@ -56,7 +56,7 @@ def worker_pool(request: PoolRequest) -> Iterator[Pool]:
             _join(str(request.address))
             yield _cluster_pool(request)
     finally:
-        ray.shutdown()
+        leave_ray()
 
 
 def _join(address: str) -> None:
@@ -91,6 +91,11 @@ def start_ray(pool: Pool) -> None:
                 include_dashboard=False,
                 **_OPTIONS,
             )
+
+
+def leave_ray() -> None:
+    """End a private Ray, or leave the cluster: workers end, and what they hold is free again."""
+    ray.shutdown()
 
 
 @contextmanager

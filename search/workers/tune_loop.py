@@ -229,6 +229,7 @@ class _AssignmentCallback(tune.Callback):
         ended: set[str],
         on_step: Callable[[], None],
     ) -> None:
+        self._begun: set[str] = set()
         self._assignments = assignments
         self._crew = crew
         self._numbers = numbers
@@ -237,19 +238,25 @@ class _AssignmentCallback(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Take note that a worker has begun."""
+        self._begun.add(trial.trial_id)
         self._crew.start(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Put back a trial whose worker died.
 
+        A worker that died in its start is no fault of the trial. It may have found its GPU taken,
+        or broken, and another one have better luck.
+
         Tune's own retries are not used: it does not try again what dies while it is reset.
         """
         if trial.trial_id in self._ended:
             return
+        reason = _last_line(Path(trial.error_file))
+        begun = trial.trial_id in self._begun
+        if not begun and self._crew.cannot_start:
+            self._assignments.abandon(f"no worker can start, the last one for {reason}")
         try:
-            self._assignments.retry(
-                self._numbers[trial.trial_id], _last_line(Path(trial.error_file))
-            )
+            self._assignments.retry(self._numbers[trial.trial_id], reason if begun else None)
         except LedgerError as failure:
             self._assignments.abandon(str(failure).removesuffix("."))
 

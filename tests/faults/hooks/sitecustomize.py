@@ -8,6 +8,8 @@ exception that is raised there; it can name several such, one after a blank:
     FAULT="search.campaign.ledger:Ledger.add:before:1:self"
     FAULT="search.campaign.ledger:Ledger.complete:before:1:search.errors.LedgerError"
 
+FAULT_ONCE names a file: whoever can make it strikes, and nobody after.
+
 FAULT_TRACE names a file to which every call of RoundRunner's `root` and `child` adds a line.
 """
 
@@ -39,6 +41,11 @@ def killing(side: str, turn: int, victim: str) -> Callable[[Callable[..., Any]],
     calls = 0
 
     def strike() -> None:
+        if "FAULT_ONCE" in os.environ:
+            try:
+                Path(os.environ["FAULT_ONCE"]).touch(exist_ok=False)
+            except FileExistsError:
+                return
         if victim not in ("driver", "self"):
             module, _, exception = victim.rpartition(".")
             raise getattr(importlib.import_module(module), exception)("a fault of a test")
