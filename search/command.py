@@ -101,4 +101,4 @@ def _parse(arguments: Sequence[str]) -> SearchConfig:
     kept = SearchConfig.from_json(ResultsFolder(resumed.expanduser()).read()["config"])
     config = tyro.cli(SearchConfig, args=arguments, default=kept).at_home()
     config.resumes(kept)
-    return config
+    return config.after(kept)

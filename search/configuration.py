@@ -372,6 +372,14 @@ class SearchConfig:
                     "Leave the flag out, or start another search with --out."
                 )
 
+    def after(self, kept: "SearchConfig") -> Self:
+        """This configuration, which goes on with `kept`, without what its new --gpus replace.
+
+        What is not given anew stands as it was kept; but --workers is for the CPU.
+        """
+        stale = self.gpus not in (0, kept.gpus) and self.workers == kept.workers
+        return replace(self, workers=None) if stale else self
+
     def to_json(self) -> dict[str, Any]:
         """The configuration as JSON values."""
         return {

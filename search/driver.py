@@ -168,6 +168,9 @@ def _announce(search: Search, pool: Pool, console: Console) -> None:
         f"{_budget(config)} by {config.sampler} on {pool.workers} worker(s), "
         f"{pool.device_type}; rounds are shown as rate/epochs/lr; results in {search.folder.path}"
     )
+    if pool.left_out:
+        what = "GPUs" if pool.gpus else "cores"
+        console.line(f"The cluster has no free {what} for {pool.left_out} more worker(s).")
 
 
 def _budget(config: SearchConfig) -> str:

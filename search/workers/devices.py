@@ -67,6 +67,7 @@ class Pool:
             next proposal; where Ray has room for more workers than were asked for, no more.
         bf16: Whether the workers' GPUs compute in bf16.
         gpu_names: Models of the GPUs that are used.
+        left_out: Workers that were asked for, but for which the cluster has no room now.
     """
 
     device_type: str
@@ -76,6 +77,7 @@ class Pool:
     ahead: int
     bf16: bool = False
     gpu_names: str = ""
+    left_out: int = 0
 
 
 def make_pool(request: PoolRequest, *, cards: Cards, cores: int) -> Pool:
@@ -106,6 +108,11 @@ def make_pool(request: PoolRequest, *, cards: Cards, cores: int) -> Pool:
             gpus=0,
             gpus_per_worker=0.0,
             ahead=_ahead(request, workers),
+        )
+    if request.workers is not None:
+        raise RefusedError(
+            f"--workers {request.workers} is how many trials run at once on the CPU, and not on "
+            f"{gpus} GPU(s).\nGive --gpus with --trials-per-gpu, or --gpus 0 with --workers."
         )
     if cards.failure is not None:
         raise RefusedError(

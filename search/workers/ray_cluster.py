@@ -17,6 +17,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.errors import BrokenOffError, RefusedError
+from search.workers.cards import free_cards
 from search.workers.devices import (
     Cards,
     Pool,
@@ -28,7 +29,6 @@ from search.workers.devices import (
 from search.workers.store_actor import Activity, StoreActor
 
 _CONNECT_SECONDS = 5
-_FREE_SECONDS = 120
 _WATCH_SECONDS = 0.05  # Ray may end this process, without a word, soon after its daemons
 _ASK_SECONDS = 1  # between questions to the daemons of a cluster
 _PATIENCE = {"raylet": 0, "gcs_server": 20}  # seconds without an answer; the latter may be far
@@ -226,24 +226,15 @@ class Activities:
 
 
 def _cluster_pool(request: PoolRequest) -> Pool:
+    """As many workers as were asked for, or as the cluster has room for now."""
     resources = ray.cluster_resources()
     cards = Cards(count=int(resources.get("GPU", 0)))
-    if cards.count and request.gpus != 0:
-        share = 1 / request.trials_per_gpu
-        probe = _look.options(num_cpus=0, num_gpus=share).remote()
-        try:
-            cards = replace(ray.get(probe, timeout=_FREE_SECONDS), count=cards.count)
-        except ray.exceptions.GetTimeoutError:
-            raise RefusedError(
-                f"No GPU of the cluster became free within {_FREE_SECONDS} seconds.\n"
-                "Try again later, or run on its CPUs by --gpus 0."
-            ) from None
-    cores = int(resources.get("CPU", 1))
-    return make_pool(request, cards=cards, cores=cores)
-
-
-@ray.remote
-def _look() -> Cards:
-    """What a worker that holds a GPU sees; clusters can declare GPUs that are not there."""
-    cards = visible_cards()
-    return cards if cards.count else Cards(device_type="cpu")
+    asked = make_pool(request, cards=cards, cores=int(resources.get("CPU", 1)))
+    if asked.gpus:
+        cards = free_cards(asked.gpus)
+        had = replace(request, gpus=cards.count)
+    else:
+        free = int(ray.available_resources().get("CPU", 0))
+        had = replace(request, gpus=0, workers=max(1, min(asked.workers, free)))
+    pool = make_pool(had, cards=cards, cores=1)
+    return replace(pool, left_out=asked.workers - pool.workers)

@@ -15,6 +15,7 @@ from ray.tune.search import Searcher
 from pruning import Stage, StoreError
 from search.campaign.assignments import Assignments
 from search.errors import LedgerError, in_words
+from search.workers.cards import sharing_cards
 from search.workers.crew import Crew
 from search.workers.devices import Pool
 from search.workers.worker import (
@@ -64,7 +65,8 @@ def run_trials(
     os.environ.update(_SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(pool.workers))
     trainable = tune.with_resources(
         tune.with_parameters(ScheduleTrial, plan=plan, store=store),
-        {"cpu": 1, "gpu": pool.gpus_per_worker},
+        # Where GPUs train, it is they that say how many workers there is room for.
+        {"gpu": pool.gpus_per_worker} if pool.gpus else {"cpu": 1},
     )
     numbers: dict[str, int] = {}
     crew = Crew(pool.workers)
@@ -88,7 +90,8 @@ def run_trials(
         ),
     )
     try:
-        tuner.fit()
+        with sharing_cards(pool):
+            tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -171,6 +171,24 @@ def test_what_may_not_change_on_resume(change: dict[str, Any], message: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("kept", "given", "workers"),
+    [
+        ({"workers": 3}, {}, 3),
+        ({"workers": 3}, {"gpus": 0}, 3),
+        ({"workers": 3}, {"gpus": 4}, None),
+        ({"workers": 3, "gpus": 0}, {"gpus": 4}, None),
+        ({"workers": 3, "gpus": 0}, {"workers": 2}, 2),
+        ({"workers": 3, "gpus": 0}, {"gpus": 4, "workers": 2}, 2),
+    ],
+)
+def test_workers_of_the_cpu_are_not_kept_for_gpus(
+    kept: dict[str, Any], given: dict[str, Any], workers: int | None
+) -> None:
+    before = SearchConfig(**kept)
+    assert replace(before, **given).after(before).workers == workers
+
+
+@pytest.mark.parametrize(
     ("trials", "max_epochs", "expected"),
     [
         (None, None, (MANY_TRIALS, DEFAULT_EPOCHS)),
