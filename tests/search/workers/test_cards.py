@@ -14,6 +14,7 @@ from ray.cluster_utils import Cluster
 from search.errors import RefusedError
 from search.workers import cards as module
 from search.workers.cards import CardManager, free_cards, give_back, reserve
+from tests.command import NOT_THERE
 
 JoinCluster = Callable[[int, int], None]
 Place = tuple[str, str]
@@ -21,8 +22,9 @@ Place = tuple[str, str]
 
 
 @pytest.fixture
-def join() -> Iterator[JoinCluster]:
+def join(monkeypatch: pytest.MonkeyPatch) -> Iterator[JoinCluster]:
     """Joins a cluster of so many machines with so many GPUs each, and one core in all."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", NOT_THERE)
     clusters = []
 
     def join(machines: int, gpus: int) -> None:
