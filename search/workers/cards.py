@@ -56,11 +56,16 @@ def _wait_for(cards: list[PlacementGroup]) -> list[PlacementGroup]:
     """Those that are free, all of them or at least one, if they do not take too long."""
     start = time.monotonic()
     while True:
-        free = [card for card in cards if placement_group_table(card)["state"] == "CREATED"]
+        free = [card for card in cards if _is_held(card)]
         waited = time.monotonic() - start
         if len(free) == len(cards) or waited > (_MORE_SECONDS if free else _FREE_SECONDS):
             return free
         time.sleep(_ASK_SECONDS)
+
+
+def _is_held(card: PlacementGroup) -> bool:
+    """Whether it was free when it was reserved, or is by now, and its machine lives."""
+    return bool(placement_group_table(card)["state"] == "CREATED")
 
 
 @ray.remote
@@ -122,13 +127,15 @@ class CardManager(ResourceManager):
     def has_resources_ready(self, resource_request: ResourceRequest) -> bool:
         """Whether a share is free."""
         self.update_state()
-        return bool(self._free)
+        return any(map(_is_held, set(self._free)))
 
     def acquire_resources(self, resource_request: ResourceRequest) -> Any:
         """A free share, or None; of the GPU that has the most of them."""
-        if not self.has_resources_ready(resource_request):
+        self.update_state()
+        held = list(filter(_is_held, set(self._free)))
+        if not held:
             return None
-        card = max(self._free, key=self._free.count)
+        card = max(held, key=self._free.count)
         self._free.remove(card)
         return PlacementGroupAcquiredResources(
             resource_request=resource_request, placement_group=card

@@ -30,6 +30,7 @@ from search.workers.store_actor import Activity, StoreActor
 
 _CONNECT_SECONDS = 5
 _WATCH_SECONDS = 0.05  # Ray may end this process, without a word, soon after its daemons
+_MORE_SECONDS = 10  # that a search waits for more cores of a cluster than are free
 _ASK_SECONDS = 1  # between questions to the daemons of a cluster
 _PATIENCE = {"raylet": 0, "gcs_server": 20}  # seconds without an answer; the latter may be far
 _ANSWER_SECONDS = 0.5  # that a status may wait for the store's actor, which can still be starting
@@ -234,7 +235,16 @@ def _cluster_pool(request: PoolRequest) -> Pool:
         cards = free_cards(asked.gpus)
         had = replace(request, gpus=cards.count)
     else:
-        free = int(ray.available_resources().get("CPU", 0))
-        had = replace(request, gpus=0, workers=max(1, min(asked.workers, free)))
+        had = replace(request, gpus=0, workers=max(1, _free_cores(asked.workers)))
     pool = make_pool(had, cards=cards, cores=1)
     return replace(pool, left_out=asked.workers - pool.workers)
+
+
+def _free_cores(wanted: int) -> int:
+    """How many of so many cores are free; those of a search that has just ended are so soon."""
+    deadline = time.monotonic() + _MORE_SECONDS
+    while True:
+        free = min(wanted, int(ray.available_resources().get("CPU", 0)))
+        if free == wanted or time.monotonic() > deadline:
+            return free
+        time.sleep(_ASK_SECONDS)

@@ -1,6 +1,7 @@
 """Real Ray, with GPUs that are declared and need not be there."""
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from search.workers import cards as module
 from search.workers.cards import CardManager, free_cards, give_back, reserve
 from tests.command import NOT_THERE
 
-JoinCluster = Callable[[int, int], None]
+JoinCluster = Callable[[int, int], Cluster]
 Place = tuple[str, str]
 """A machine, and its GPU."""
 
@@ -27,13 +28,14 @@ def join(monkeypatch: pytest.MonkeyPatch) -> Iterator[JoinCluster]:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", NOT_THERE)
     clusters = []
 
-    def join(machines: int, gpus: int) -> None:
+    def join(machines: int, gpus: int) -> Cluster:
         head = {"num_cpus": 1, "num_gpus": gpus}
         cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)
         clusters.append(cluster)
         for _ in range(machines - 1):
             cluster.add_node(num_cpus=0, num_gpus=gpus)
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        return cluster
 
     yield join
     ray.shutdown()
@@ -96,6 +98,23 @@ def test_a_worker_that_replaces_another_has_its_card(join: JoinCluster) -> None:
     tune.manager.free_resources(acquired)
     ((*_, again),) = tune.place()
     assert again == place
+
+
+@pytest.mark.slow
+def test_no_worker_is_placed_on_a_machine_that_is_gone(join: JoinCluster) -> None:
+    cluster = join(2, 1)
+    tune = Tune(CardManager(reserve(2), shares=2), 0.5)
+    (lost,) = cluster.worker_nodes
+    placed = tune.place()
+    cluster.remove_node(lost)
+    for acquired, worker, _ in placed:
+        ray.kill(worker)
+        tune.manager.free_resources(acquired)
+    while sum(node["Alive"] for node in ray.nodes()) > 1:
+        time.sleep(0.1)
+    left = {place for *_, place in placed if place[0] != lost.node_id}
+    again = tune.place()
+    assert [place for *_, place in again] == [*left] * 2
 
 
 def test_what_others_hold_is_left_out(join: JoinCluster, monkeypatch: pytest.MonkeyPatch) -> None:
