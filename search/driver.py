@@ -78,7 +78,7 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
 def _run(search: Search, tables: TableWriter, pool: Pool, console: Console, end: End) -> None:
     run_time = RunTime(search.folder)
     limit = search.config.max_hours
-    workplace = _Workplace(search, tables, run_time, pool, end)
+    workplace = _Workplace(search, tables, run_time, pool, console, end)
     campaign = search.campaign(pool.ahead)
     _check_hours(campaign, run_time, limit)
     try:
@@ -113,14 +113,22 @@ class _Workplace:
     """Has assignments run by workers; Ray and the store's writer start with the first."""
 
     def __init__(
-        self, search: Search, tables: TableWriter, run_time: RunTime, pool: Pool, end: End
+        self,
+        search: Search,
+        tables: TableWriter,
+        run_time: RunTime,
+        pool: Pool,
+        console: Console,
+        end: End,
     ) -> None:
         self._search = search
         self._tables = tables
         self._run_time = run_time
         self._pool = pool
+        self._console = console
         self._end = end
         self._writer: Any = None
+        self._warned = False
 
     def run(self, assignments: Assignments, follow: Callable[[Activities], Follower]) -> None:
         """Run them to the end; `follow` makes what shows and records it."""
@@ -157,9 +165,16 @@ class _Workplace:
                 self._writer,
                 scratch=search.folder.scratch,
                 on_stage=follower.on_stage,
+                on_failed_start=self._warn,
                 on_step=on_step,
             )
         _check_broken(assignments)
+
+    def _warn(self, reason: str) -> None:
+        """Say once that workers fail in their start, since a GPU may be lost to the search."""
+        if not self._warned:
+            self._console.line(f"A worker could not start, and is replaced: {reason}")
+        self._warned = True
 
 
 def _announce(search: Search, pool: Pool, console: Console) -> None:

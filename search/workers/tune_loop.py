@@ -48,6 +48,7 @@ def run_trials(
     *,
     scratch: Path,
     on_stage: Callable[[list[Stage]], None],
+    on_failed_start: Callable[[str], None],
     on_step: Callable[[], None],
 ) -> None:
     """Run schedules until none is left.
@@ -60,6 +61,7 @@ def run_trials(
         scratch: A folder for what Tune writes; removed in the end.
         on_stage: Called when a stage was accepted, with those stages that have come onto the
             front with it.
+        on_failed_start: Called with the reason when a worker could not start.
         on_step: Called several times a second; what it raises ends the run.
     """
     os.environ.update(_SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(pool.workers))
@@ -86,7 +88,11 @@ def run_trials(
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=stopper,
-            callbacks=[_AssignmentCallback(assignments, crew, numbers, stopper.ended, on_step)],
+            callbacks=[
+                _AssignmentCallback(
+                    assignments, crew, numbers, stopper.ended, on_failed_start, on_step
+                )
+            ],
         ),
     )
     try:
@@ -230,6 +236,7 @@ class _AssignmentCallback(tune.Callback):
         crew: Crew,
         numbers: dict[str, int],
         ended: set[str],
+        on_failed_start: Callable[[str], None],
         on_step: Callable[[], None],
     ) -> None:
         self._begun: set[str] = set()
@@ -237,6 +244,7 @@ class _AssignmentCallback(tune.Callback):
         self._crew = crew
         self._numbers = numbers
         self._ended = ended
+        self._on_failed_start = on_failed_start
         self._on_step = on_step
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -256,7 +264,9 @@ class _AssignmentCallback(tune.Callback):
             return
         reason = _last_line(Path(trial.error_file))
         begun = trial.trial_id in self._begun
-        if not begun and self._crew.cannot_start:
+        if not begun:
+            self._on_failed_start(reason)
+        if self._crew.cannot_start:
             self._assignments.abandon(f"no worker can start, the last one for {reason}")
         try:
             self._assignments.retry(self._numbers[trial.trial_id], reason if begun else None)

@@ -112,6 +112,7 @@ def test_a_worker_that_cannot_start_is_replaced(faulty: Faulty, tmp_path: Path) 
     done = faulty(_NO_START, FAULT_ONCE=str(once))(*SMALL, "--trials", str(TRIALS), "--out", "out")
     assert done.returncode == 0, done.stderr
     assert once.exists()
+    assert done.stdout.count("A worker could not start, and is replaced") == 1
     assert_whole(tmp_path / "out", TRIALS)
 
 

@@ -85,7 +85,8 @@ def test_only_a_worker_that_had_begun_counts_against_its_trial(tmp_path: Path) -
     )
     crew = Crew(1)
     numbers = {"late": 1, "early": 2, "last": 3}
-    callback = _AssignmentCallback(assignments, crew, numbers, set(), lambda: None)
+    failed: list[str] = []
+    callback = _AssignmentCallback(assignments, crew, numbers, set(), failed.append, lambda: None)
     (tmp_path / "error.txt").write_text("a traceback\nRuntimeError: no memory\n")
 
     def die(trial_id: str) -> None:
@@ -98,6 +99,7 @@ def test_only_a_worker_that_had_begun_counts_against_its_trial(tmp_path: Path) -
     for _ in range(4):
         crew.wait("early")
         die("early")
+    assert failed == ["RuntimeError: no memory"] * 4
     assert heard == [
         (1, "RuntimeError: no memory"),
         *[(2, None)] * 3,
