@@ -164,9 +164,9 @@ def default_precision(pool: Pool, image_size: int) -> Precision:
 
     bf16 nearly halves the bytes of activations, but has weights and some activations converted:
     67 further operations a step of StudentNet, whatever the size. A step of 32 images reads and
-    writes, in fp32 and in bf16, .08 and .05 GB at 32 pixels, .25 and .15 GB at 64, .98 and .59 GB
-    at 128. So at 128 pixels bf16 saves a card of 1 TB/s .39 ms, and costs about as much if it
-    takes 5 µs to launch an operation. That was counted, and not measured on a card.
+    writes, in fp32 and in bf16, .27 and .15 GB at 64 pixels, 1.06 and .58 GB at 128. So at 128
+    pixels bf16 saves a card of 1 TB/s .48 ms, and costs .34 ms if an operation takes 5 µs to
+    launch. That was counted by `experiments/speed/precision.py`, and not measured on a card.
 
     Args:
         pool: The workers.

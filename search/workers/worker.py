@@ -62,7 +62,7 @@ class WorkerPlan:
         data = open_data(self.source)
         if data.fingerprint != self.origin.data_fingerprint:
             raise SearchError(f"{self.source.data} holds other images here than on the driver")
-        _check_room(sum(getattr(data, split).nbytes for split in _SPLITS), device)
+        self._check_room(sum(getattr(data, split).nbytes for split in _SPLITS), device)
         return RoundRunner(
             architecture=self.architecture,
             data=data.to(device, only=_SPLITS),
@@ -70,6 +70,19 @@ class WorkerPlan:
             device=device,
             checkpoint=self.checkpoint,
         )
+
+    def _check_room(self, needed: int, device: torch.device) -> None:
+        """Check that so many bytes of images fit into a GPU's memory; see `runner`."""
+        if device.type != "cuda":
+            return
+        free, total = torch.cuda.mem_get_info(device)
+        if needed > free:
+            kept_size = self.source.folder is not None  # of its images, whatever the crops'
+            smaller = "--data of smaller images" if kept_size else "a smaller --image-size"
+            raise (torch.OutOfMemoryError if needed <= total else SearchError)(
+                f"its images take {needed / 1e9:.1f} GB of a GPU's memory, of which "
+                f"{free / 1e9:.1f} are free; give fewer --trials-per-gpu, or {smaller}"
+            )
 
 
 class ScheduleTrial(tune.Trainable):
@@ -185,16 +198,3 @@ def _cause(error: OSError) -> str:
     """An operating system's error in words, also when it comes from the store's process."""
     origin = getattr(error, "cause", error)
     return first_line(origin)
-
-
-def _check_room(needed: int, device: torch.device) -> None:
-    """Check that so many bytes of images fit into a GPU's memory."""
-    if device.type != "cuda":
-        return
-    free, total = torch.cuda.mem_get_info(device)
-    if needed > free:
-        unlucky = torch.OutOfMemoryError if needed <= total else SearchError
-        raise unlucky(
-            f"its images take {needed / 1e9:.1f} GB of a GPU's memory, of which {free / 1e9:.1f} "
-            "are free; give fewer --trials-per-gpu, or --data of smaller images"
-        )

@@ -96,7 +96,7 @@ def test_images_that_do_not_fit_are_not_moved(
 ) -> None:
     """Another worker may find more room, unless the card is too small."""
     free, total = (needed(plan) - bytes_ for bytes_ in missing)
-    with pytest.raises(error, match="fewer --trials-per-gpu"):
+    with pytest.raises(error, match="fewer --trials-per-gpu, or a smaller --image-size"):
         moved(monkeypatch, plan, free=free, total=total)
 
 
