@@ -1,5 +1,6 @@
 """Image data sets, their packed form on disk, and batched augmentation."""
 
+from data.collection import SplitName
 from data.errors import DataError, name_some
 from data.opening import open_data
 from data.packed import ImageData, Split
@@ -12,6 +13,7 @@ __all__ = [
     "DataSource",
     "ImageData",
     "Split",
+    "SplitName",
     "draw_crops",
     "gather_center",
     "gather_train",

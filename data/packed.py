@@ -1,13 +1,18 @@
 """Decoded images of many sizes as a few flat tensors."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from data.collection import SPLITS, SplitName
 from data.errors import DataError, name_some
 
 _NAMED_CLASSES = 5
+
+_TENSORS = ("pixels", "offsets", "heights", "widths", "labels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,16 +57,14 @@ class Split:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    @property
+    def nbytes(self) -> int:
+        """What its tensors take, in bytes."""
+        return sum(getattr(self, name).nbytes for name in _TENSORS)
+
     def to(self, device: torch.device | str) -> "Split":
         """The same split with its tensors on `device`; nothing is copied that is there already."""
-        return replace(
-            self,
-            pixels=self.pixels.to(device),
-            offsets=self.offsets.to(device),
-            heights=self.heights.to(device),
-            widths=self.widths.to(device),
-            labels=self.labels.to(device),
-        )
+        return replace(self, **{name: getattr(self, name).to(device) for name in _TENSORS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,11 +103,9 @@ class ImageData:
             f" {name_some(self.classes, most=_NAMED_CLASSES)}"
         )
 
-    def to(self, device: torch.device | str) -> "ImageData":
-        """The same data set with its tensors on `device`."""
-        return replace(
-            self,
-            train=self.train.to(device),
-            validation=self.validation.to(device),
-            test=self.test.to(device),
-        )
+    def to(
+        self, device: torch.device | str, *, only: Collection[SplitName] = SPLITS
+    ) -> "ImageData":
+        """The same data set with its tensors on `device`, or `only` those of some splits."""
+        splits: dict[str, Any] = {split: getattr(self, split).to(device) for split in only}
+        return replace(self, **splits)

@@ -25,7 +25,7 @@ class RoundRunner:
 
     Attributes:
         architecture: The root's kind of network.
-        data: The images, on `device`.
+        data: The images; those splits that are used, on `device`.
         origin: What the stages' ids are made of.
         device: Where to train.
         checkpoint: State dict of a trained root; without it the root is trained here.

@@ -112,7 +112,7 @@ def _parse(arguments: Sequence[str]) -> SearchConfig:
     kept = SearchConfig.from_json(ResultsFolder(at_home(resumed)).read()["config"])
     config = tyro.cli(SearchConfig, args=arguments, default=kept).at_home()
     config.resumes(kept)
-    return config
+    return config.after(kept)
 
 
 def _check_encoding(arguments: Sequence[str]) -> None:

@@ -122,7 +122,8 @@ class SearchConfig:
         _flag(
             "{fp32,bf16}",
             "Arithmetic of training and evaluation; weights are fp32 in either case.",
-            default="bf16 on GPUs, fp32 on the CPU",
+            default="fp32; bf16 on GPUs that have it, from 128 pixels on, where it should pay by "
+            "a count of operations and bytes, not measured on a card",
         ),
     ] = None
     gpus: Annotated[
@@ -341,14 +342,22 @@ class SearchConfig:
             starts=self.starts,
         )
 
-    def resolved(self, *, image_size: int) -> Self:
-        """The configuration as it is kept: nothing depends on the folder it was started from."""
+    def resolved(
+        self, *, image_size: int, precision: Literal["fp32", "bf16"] | None = None
+    ) -> Self:
+        """The configuration as it is kept: nothing depends on the folder it was started from.
+
+        Args:
+            image_size: Side of the crops in pixels.
+            precision: What to keep where none was asked for.
+        """
         return replace(
             self,
             data=self._data,
             data_root=_absolute(self.data_root),
             checkpoint=_absolute(self.checkpoint),
             image_size=image_size,
+            precision=self.precision or precision,
             out=None,
             resume=None,
         )
@@ -379,6 +388,14 @@ class SearchConfig:
                     f"{_given(field.name, mine)}.\n"
                     "Leave the flag out, or start another search with --out."
                 )
+
+    def after(self, kept: "SearchConfig") -> Self:
+        """This configuration, which goes on with `kept`, without what its new --gpus replace.
+
+        What is not given anew stands as it was kept; but --workers is for the CPU.
+        """
+        stale = self.gpus not in (0, kept.gpus) and self.workers == kept.workers
+        return replace(self, workers=None) if stale else self
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as JSON values."""

@@ -4,19 +4,18 @@ To start and to resume are the same: open ledger and store, go on until nothing 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import torch
-
 from data import ImageData
-from pruning import Stage, StoreError
+from pruning import StoreError
 from search.campaign.assignments import Assignments
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import BrokenOffError
+from search.final_test import record_test_accuracy
 from search.front.stages import front, hypervolume
 from search.interruption import Interruption
 from search.observer import ConfirmationObserver, Expectation, Follower, Observer
@@ -30,6 +29,7 @@ from search.workers.devices import Pool
 from search.workers.ray_cluster import (
     Activities,
     failing_in_words,
+    leave_ray,
     start_store,
     watching_daemons,
     worker_pool,
@@ -69,6 +69,7 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
                 console.line(f"Set aside, to be trained again: {reason}")
             tables = TableWriter(folder, search.store)
             _run(search, tables, data, pool, console, end)
+            leave_ray()  # workers hold memory that the test may need
             try:
                 _finish(search, tables, data, console)
             except StoreError as error:
@@ -80,7 +81,7 @@ def _run(
 ) -> None:
     run_time = RunTime(search.folder)
     limit = search.config.max_hours
-    workplace = _Workplace(search, tables, run_time, pool, end)
+    workplace = _Workplace(search, tables, run_time, pool, console, end)
     campaign = search.campaign(pool.ahead)
     _check_hours(campaign, run_time, limit)
     try:
@@ -121,14 +122,22 @@ class _Workplace:
     """Has assignments run by workers; Ray and the store's writer start with the first."""
 
     def __init__(
-        self, search: Search, tables: TableWriter, run_time: RunTime, pool: Pool, end: End
+        self,
+        search: Search,
+        tables: TableWriter,
+        run_time: RunTime,
+        pool: Pool,
+        console: Console,
+        end: End,
     ) -> None:
         self._search = search
         self._tables = tables
         self._run_time = run_time
         self._pool = pool
+        self._console = console
         self._end = end
         self._writer: Any = None
+        self._warned = False
 
     def run(self, assignments: Assignments, follow: Callable[[Activities], Follower]) -> None:
         """Run them to the end; `follow` makes what shows and records it."""
@@ -164,11 +173,18 @@ class _Workplace:
                 self._writer,
                 scratch=search.folder.scratch,
                 on_stage=follower.on_stage,
+                on_failed_start=self._warn,
                 on_step=on_step,
             )
         _check_broken(assignments)
         if not assignments.over:
             raise BrokenOffError("Ray Tune ended before all was done.")
+
+    def _warn(self, reason: str) -> None:
+        """Say once that workers fail in their start, since a GPU may be lost to the search."""
+        if not self._warned:
+            self._console.line(f"A worker could not start, and is replaced: {reason}")
+        self._warned = True
 
 
 def _announce(search: Search, pool: Pool, console: Console) -> None:
@@ -177,6 +193,9 @@ def _announce(search: Search, pool: Pool, console: Console) -> None:
         f"{_budget(config)} by {config.sampler} on {pool.workers} worker(s), "
         f"{pool.device_type}; rounds are shown as rate/epochs/lr; results in {search.folder.path}"
     )
+    if pool.left_out:
+        what = "GPUs" if pool.gpus else "cores"
+        console.line(f"The cluster has no free {what} for {pool.left_out} more worker(s).")
 
 
 def _budget(config: SearchConfig) -> str:
@@ -209,7 +228,7 @@ def _finish(search: Search, tables: TableWriter, data: ImageData, console: Conso
     search.store.rescan()
     members = front(search.store)
     if data.test.labelled:
-        _test(search, members)
+        record_test_accuracy(search.plan, search.store, members, data, console)
     tables.write_front()
     tables.write_candidates()
     stopped = sum(trial.stopped for trial in search.ledger)
@@ -228,16 +247,3 @@ def _finish(search: Search, tables: TableWriter, data: ImageData, console: Conso
     for line in luck(search.store):
         console.line(line)
     console.line(f"The front is in {search.folder.path / 'pareto.csv'}")
-
-
-def _test(search: Search, members: Iterable[Stage]) -> None:
-    """Record the accuracy on test images of a front and of what repeats it."""
-    # With --address the driver's machine may have no GPU.
-    on_gpu = search.plan.origin.device_type == "cuda" and torch.cuda.is_available()
-    runner = search.plan.runner(torch.device("cuda" if on_gpu else "cpu"))
-    repeats = search.store.repeats
-    for member in members:
-        for stage in (member, *repeats.get(member.id, [])):
-            if stage.test_accuracy is None:
-                accuracy = runner.test_accuracy(stage, search.store.weights(stage.id))
-                search.store.set_test_accuracy(stage.id, accuracy)

@@ -1,10 +1,13 @@
 """From a configuration to an open search: its data, its root, its ledger and its store."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from data import DataError, DataSource, ImageData, name_some, open_data
 from pruning import (
     Origin,
+    Precision,
     Recipe,
     StageFormatError,
     StageStore,
@@ -22,7 +25,7 @@ from search.results.folder import ResultsFolder
 from search.root import Root
 from search.samplers.by_name import sampler_maker
 from search.samplers.space import SearchSpace
-from search.workers.devices import Pool, PoolRequest, describe_hardware
+from search.workers.devices import Pool, PoolRequest, default_precision, describe_hardware
 from search.workers.worker import WorkerPlan
 
 _LEAST_CLASSES = 2
@@ -123,7 +126,9 @@ def open_search(
     Raises:
         RefusedError: The search that lies there had other images, another recipe or root.
     """
-    config = config.resolved(image_size=data.image_size)
+    earlier = folder.read() if folder.is_search() else None
+    precision = config.precision or _usual_precision(pool, data, earlier)
+    config = config.resolved(image_size=data.image_size, precision=precision)
     origin = Origin(
         recipe=Recipe.named(
             config.recipe, batch_size=config.batch_size, root_epochs=config.root_epochs
@@ -132,9 +137,8 @@ def open_search(
         data_fingerprint=data.fingerprint,
         root=root.made_of,
         device_type=pool.device_type,
-        precision=config.precision or ("bf16" if pool.device_type == "cuda" else "fp32"),
+        precision=precision,
     )
-    earlier = folder.read() if folder.is_search() else None
     description = describe(config.to_json(), data, origin, describe_hardware(pool), earlier)
     if earlier is None:
         folder.write(description)  # before all else: what has no search.json is nobody's
@@ -162,6 +166,16 @@ def open_search(
         ledger=ledger,
         store=store,
     )
+
+
+def _usual_precision(pool: Pool, data: ImageData, earlier: Mapping[str, Any] | None) -> Precision:
+    """The arithmetic of a search without --precision, which it then keeps.
+
+    Searches from before it was kept have that which they began with.
+    """
+    if earlier is None:
+        return default_precision(pool, data.image_size)
+    return "bf16" if earlier["hardware"]["device_type"] == "cuda" else "fp32"
 
 
 def scale_of(architecture: StudentArchitecture) -> Scale:

@@ -12,9 +12,12 @@ import pytest
 from optuna.trial import TrialState
 
 RUN = Path(__file__).parents[1] / "search" / "run.py"
-SMALL = ("--image-size", "16", "--root-epochs", "1", "--epochs", "1", "2", "--workers", "2")
+BRIEF = ("--image-size", "16", "--root-epochs", "1", "--epochs", "1", "2")
+SMALL = (*BRIEF, "--workers", "2")
 TRIALS = 6
 LOOPBACK = "0100007F"
+NOT_THERE = "996,997,998,999"
+"""CUDA_VISIBLE_DEVICES of a Ray that declares GPUs, whatever this machine has."""
 
 Here = Callable[..., subprocess.CompletedProcess[str]]
 """Runs the command in the test's own process."""

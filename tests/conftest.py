@@ -65,7 +65,7 @@ def here(
     """The command in this process and an empty folder: for what ends before Ray would start."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(packs))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)  # once CUDA has started it is kept
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         code = main(arguments)

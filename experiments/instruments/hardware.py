@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from search.workers.devices import usable_cores
+from search.workers.devices import usable_cores, visible_cards
 
 _CPU_INFO = Path("/proc/cpuinfo")
 
@@ -18,8 +18,7 @@ def hardware_line() -> str:
         f"python {platform.python_version()}",
         f"torch {torch.__version__}",
     ]
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    parts += gpus or ["no GPU"]
+    parts.append(visible_cards().names or "no GPU")
     parts.append(f"load average {os.getloadavg()[0]:.1f} when this line was written")
     return "hardware: " + ", ".join(parts)
 

@@ -51,7 +51,7 @@ from search.results.folder import ResultsFolder
 from search.results.table_writer import TableWriter
 from search.root import find_root
 from search.samplers.names import SamplerName
-from search.workers.devices import Pool, PoolRequest, make_pool
+from search.workers.devices import Cards, Pool, PoolRequest, make_pool
 from search.workers.ray_cluster import Activities, start_store
 from search.workers.ray_start import start_ray
 from search.workers.tune_loop import run_trials
@@ -124,7 +124,7 @@ def observe(asked: Overhead, sampler: SamplerName, workers: int, scratch: Path) 
     trace.mkdir()
     config = asked.config(sampler, workers)
     request = PoolRequest(gpus=0, workers=workers)
-    pool = make_pool(request, present_gpus=0, cores=workers, device_type="cpu")
+    pool = make_pool(request, cards=Cards(), cores=workers)
     folder = ResultsFolder(scratch / "search")
     console = Console(io.StringIO())
     source, data = open_images(config, console)
@@ -168,6 +168,7 @@ def _run(search: Search, plan: SleepingPlan, pool: Pool, console: Console) -> fl
         writer,
         scratch=search.folder.scratch,
         on_stage=observer.on_stage,
+        on_failed_start=console.line,
         on_step=on_step,
     )
     failed = campaign.progress().failed

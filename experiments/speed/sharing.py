@@ -55,6 +55,8 @@ class Sharing:
     """Where they train."""
     image_size: int = 32
     """Side of the images in pixels."""
+    precision: Precision = "fp32"
+    """Of the arithmetic, as the search's --precision."""
     seconds: float = 5.0
     """How long a turn lasts at least."""
     repeats: int = 7
@@ -132,7 +134,6 @@ def _train(connection: Connection, threads: int, seed: int, asked: Sharing) -> N
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = new_optimizer(net, lr=LR, weight_decay=_WEIGHT_DECAY)
     generator = torch.Generator().manual_seed(seed)
-    precision: Precision = "bf16" if asked.device == "cuda" else "fp32"
     connection.send("ready")
     while (seconds := connection.recv()) is not None:
         start = time.perf_counter()
@@ -145,7 +146,7 @@ def _train(connection: Connection, threads: int, seed: int, asked: Sharing) -> N
                 optimizer,
                 batch_size=BATCH_SIZE,
                 generator=generator,
-                precision=precision,
+                precision=asked.precision,
             )
             epochs += 1
         connection.send(epochs * len(data.train) / spent)
@@ -155,7 +156,8 @@ def main() -> None:
     """Run the experiment and print what came of it."""
     asked = tyro.cli(Sharing)
     print(hardware_line())
-    print(f"{asked.device}, {_DATA} at {asked.image_size} px, batches of {BATCH_SIZE}")
+    print(f"{asked.device}, {asked.precision}, {_DATA} at {asked.image_size} px, ", end="")
+    print(f"batches of {BATCH_SIZE}")
     print(*summary(measure(asked)), sep="\n")
     print(hardware_line())
 

@@ -51,8 +51,8 @@ class Assignments(Protocol):
     def fail(self, number: int, reason: str) -> None:
         """A schedule cannot be run to its end."""
 
-    def retry(self, number: int, reason: str) -> None:
-        """The worker that ran a schedule has died."""
+    def retry(self, number: int, reason: str | None) -> None:
+        """The worker that ran a schedule has died of `reason`; None if it was yet to begin."""
 
     def abandon(self, reason: str) -> None:
         """Give up; what is unfinished is for another run."""

@@ -191,8 +191,13 @@ class Campaign:
         made = len(self._store.path(self._in_flight[number].schedule))
         self._fail(number, reason, made - 1)
 
-    def retry(self, number: int, reason: str) -> None:
-        """Have a trial run again whose worker died; after the fourth death it has failed."""
+    def retry(self, number: int, reason: str | None) -> None:
+        """Have a trial run again whose worker died; after the fourth death it has failed.
+
+        Args:
+            number: Of the trial.
+            reason: What the worker died of; None if it was yet to begin, which does not count.
+        """
         if (failure := self._deaths.count(number, reason)) is not None:
             self.fail(number, failure)
         elif self.cut:

@@ -107,8 +107,8 @@ class Confirmation:
         self.failures.append(reason)
         del self._in_flight[number]
 
-    def retry(self, number: int, reason: str) -> None:
-        """Have a repeat trained again whose worker died."""
+    def retry(self, number: int, reason: str | None) -> None:
+        """Have a repeat trained again whose worker died; see `Campaign.retry`."""
         if (failure := self._deaths.count(number, reason)) is not None:
             self.fail(number, failure)
         else:

@@ -58,12 +58,14 @@ class Deaths:
     def __init__(self) -> None:
         self._deaths: dict[int, int] = {}
 
-    def count(self, number: int, reason: str) -> str | None:
-        """Count a death.
+    def count(self, number: int, reason: str | None) -> str | None:
+        """Count a death, but not one of which no reason lies with the trial.
 
         Returns:
             Why the trial has failed, when too many workers have died of it.
         """
+        if reason is None:
+            return None
         self._deaths[number] = self._deaths.get(number, 0) + 1
         if self._deaths[number] < _MOST_DEATHS:
             return None

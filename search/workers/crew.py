@@ -7,6 +7,8 @@ once lost would never be replaced, unless as many waiting trials as workers are 
 alone.
 """
 
+_MOST_STARTS = 4  # that fail in a row, for each worker
+
 
 class Crew:
     """Keeps count of workers.
@@ -20,6 +22,7 @@ class Crew:
         self._waiting: set[str] = set()
         self._busy: set[str] = set()
         self._free = 0
+        self._failed_starts = 0
 
     def wait(self, trial_id: str) -> None:
         """A trial was proposed, and waits for a worker."""
@@ -30,6 +33,7 @@ class Crew:
         self._waiting.discard(trial_id)
         self._busy.add(trial_id)
         self._free = max(0, self._free - 1)
+        self._failed_starts = 0
 
     def leave(self, trial_id: str) -> None:
         """A trial's worker has become free."""
@@ -41,7 +45,13 @@ class Crew:
         if trial_id in self._waiting:
             self._waiting.discard(trial_id)
             self._free = max(0, self._free - 1)
+            self._failed_starts += 1
         self._busy.discard(trial_id)
+
+    @property
+    def cannot_start(self) -> bool:
+        """Whether workers have died in their start so often that it is pointless to go on."""
+        return self._failed_starts >= _MOST_STARTS * self._workers
 
     @property
     def missing(self) -> int:

@@ -5,21 +5,29 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.errors import BrokenOffError, RefusedError
-from search.workers.devices import Pool, PoolRequest, make_pool, usable_cores
+from search.errors import BrokenOffError
+from search.workers.cards import free_cards
+from search.workers.devices import (
+    Cards,
+    Pool,
+    PoolRequest,
+    make_pool,
+    usable_cores,
+    visible_cards,
+)
 from search.workers.ray_start import check_room, join_ray
 from search.workers.store_actor import Activity, StoreActor
 
 _CONNECT_SECONDS = 5
-_FREE_SECONDS = 120
 _WATCH_SECONDS = 0.05  # Ray may end this process, without a word, soon after its daemons
+_MORE_SECONDS = 10  # that a search waits for more cores of a cluster than are free
 _ASK_SECONDS = 1  # between questions to the daemons of a cluster
 _PATIENCE = {"raylet": 0, "gcs_server": 20}  # seconds without an answer; the latter may be far
 _ANSWER_SECONDS = 0.5  # that a status may wait for the store's actor, which can still be starting
@@ -40,15 +48,20 @@ def worker_pool(request: PoolRequest) -> Iterator[Pool]:
     """
     try:
         if request.private:
-            gpus = torch.cuda.device_count()
-            pool = make_pool(request, present_gpus=gpus, cores=usable_cores(), device_type="cuda")
+            cards = Cards() if request.gpus == 0 else visible_cards()
+            pool = make_pool(request, cards=cards, cores=usable_cores())
             check_room(pool.workers)
             yield pool
         else:
             join_ray(str(request.address))
             yield _cluster_pool(request)
     finally:
-        ray.shutdown()
+        leave_ray()
+
+
+def leave_ray() -> None:
+    """End a private Ray, or leave the cluster: workers end, and what they hold is free again."""
+    ray.shutdown()
 
 
 @contextmanager
@@ -160,24 +173,24 @@ class Activities:
 
 
 def _cluster_pool(request: PoolRequest) -> Pool:
+    """As many workers as were asked for, or as the cluster has room for now."""
     resources = ray.cluster_resources()
-    gpus = int(resources.get("GPU", 0))
-    device_type = "cpu"
-    if gpus and request.gpus != 0:
-        share = 1 / request.trials_per_gpu
-        probe = _device_type.options(num_cpus=0, num_gpus=share).remote()
-        try:
-            device_type = ray.get(probe, timeout=_FREE_SECONDS)
-        except ray.exceptions.GetTimeoutError:
-            raise RefusedError(
-                f"No GPU of the cluster became free within {_FREE_SECONDS} seconds.\n"
-                "Try again later, or run on its CPUs by --gpus 0."
-            ) from None
-    cores = int(resources.get("CPU", 1))
-    return make_pool(request, present_gpus=gpus, cores=cores, device_type=device_type)
+    cards = Cards(count=int(resources.get("GPU", 0)))
+    asked = make_pool(request, cards=cards, cores=int(resources.get("CPU", 1)))
+    if asked.gpus:
+        cards = free_cards(asked.gpus)
+        had = replace(request, gpus=cards.count)
+    else:
+        had = replace(request, gpus=0, workers=max(1, _free_cores(asked.workers)))
+    pool = make_pool(had, cards=cards, cores=1)
+    return replace(pool, left_out=asked.workers - pool.workers)
 
 
-@ray.remote
-def _device_type() -> str:
-    """What a worker that holds a GPU trains on; clusters can declare GPUs that are not there."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def _free_cores(wanted: int) -> int:
+    """How many of so many cores are free; those of a search that has just ended are so soon."""
+    deadline = time.monotonic() + _MORE_SECONDS
+    while True:
+        free = min(wanted, int(ray.available_resources().get("CPU", 0)))
+        if free == wanted or time.monotonic() > deadline:
+            return free
+        time.sleep(_ASK_SECONDS)

@@ -20,6 +20,7 @@ from ray.tune.search import Searcher
 from pruning import Stage, StoreError
 from search.campaign.assignments import Assignments
 from search.errors import LedgerError, in_words
+from search.workers.cards import sharing_cards
 from search.workers.crew import Crew
 from search.workers.devices import Pool
 from search.workers.worker import (
@@ -57,6 +58,7 @@ def run_trials(
     *,
     scratch: Path,
     on_stage: Callable[[list[Stage]], None],
+    on_failed_start: Callable[[str], None],
     on_step: Callable[[], None],
 ) -> None:
     """Run schedules until none is left.
@@ -69,13 +71,15 @@ def run_trials(
         scratch: A folder for what Tune writes; removed in the end.
         on_stage: Called when a stage was accepted, with those stages that have come onto the
             front with it.
+        on_failed_start: Called with the reason when a worker could not start.
         on_step: Called several times a second; what it raises ends the run.
     """
     _forget_settings()
     os.environ.update(_SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(pool.workers))
     trainable = tune.with_resources(
         tune.with_parameters(ScheduleTrial, plan=plan, store=store),
-        {"cpu": 1, "gpu": pool.gpus_per_worker},
+        # Where GPUs train, it is they that say how many workers there is room for.
+        {"gpu": pool.gpus_per_worker} if pool.gpus else {"cpu": 1},
     )
     numbers: dict[str, int] = {}
     crew = Crew(pool.workers)
@@ -95,11 +99,15 @@ def run_trials(
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=stopper,
-            callbacks=[_AssignmentCallback(assignments, crew, numbers, stopper.ended, on_step)],
+            callbacks=[
+                _AssignmentCallback(
+                    assignments, crew, numbers, stopper.ended, on_failed_start, on_step
+                )
+            ],
         ),
     )
     try:
-        with _deaths_told_alike():
+        with _deaths_told_alike(), sharing_cards(pool):
             tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -269,12 +277,15 @@ class _AssignmentCallback(tune.Callback):
         crew: Crew,
         numbers: dict[str, int],
         ended: set[str],
+        on_failed_start: Callable[[str], None],
         on_step: Callable[[], None],
     ) -> None:
+        self._begun: set[str] = set()
         self._assignments = assignments
         self._crew = crew
         self._numbers = numbers
         self._ended = ended
+        self._on_failed_start = on_failed_start
         self._on_step = on_step
         self._notice = signal.getsignal(_NOTICE)
 
@@ -284,17 +295,27 @@ class _AssignmentCallback(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Take note that a worker has begun."""
+        self._begun.add(trial.trial_id)
         self._crew.start(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Put back a trial whose worker died.
 
+        A worker that died in its start is no fault of the trial. It may have found its GPU taken,
+        or broken, and another one have better luck.
+
         Tune's own retries are not used: it does not try again what dies while it is reset.
         """
         if trial.trial_id in self._ended:
             return
+        reason = _cause(Path(trial.error_file))
+        begun = trial.trial_id in self._begun
+        if not begun:
+            self._on_failed_start(reason)
+        if self._crew.cannot_start:
+            self._assignments.abandon(f"no worker can start, the last one for {reason}")
         try:
-            self._assignments.retry(self._numbers[trial.trial_id], _cause(Path(trial.error_file)))
+            self._assignments.retry(self._numbers[trial.trial_id], reason if begun else None)
         except LedgerError as failure:
             self._assignments.abandon(str(failure).removesuffix("."))
 

@@ -10,9 +10,10 @@ import torch
 from ray import tune
 from torch import Tensor
 
-from data import DataError, DataSource, open_data
+from data import DataError, DataSource, SplitName, open_data
 from pruning import (
     Architecture,
+    Draft,
     Metrics,
     NonFiniteError,
     Origin,
@@ -22,10 +23,12 @@ from pruning import (
     Stage,
     keep_freed_memory,
 )
-from search.errors import DIVERGED, SearchError
+from search.errors import DIVERGED, SearchError, first_line
+from search.workers.devices import exact_fp32
 from search.workers.store_actor import Activity, Task
 
 _WAIT_SECONDS = 0.1
+_SPLITS: tuple[SplitName, ...] = ("train", "validation")  # the driver tests, when all is over
 
 TRIAL, SCHEDULE = "trial", "schedule"  # keys of a trial's configuration
 STAGE, OVER, FAILURE, BROKEN = "stage", "over", "failure", "broken"  # keys of a step's result
@@ -52,18 +55,34 @@ class WorkerPlan:
 
         Raises:
             DataError: The images cannot be read here.
-            SearchError: The images on this machine are not those of the search.
+            SearchError: The images on this machine are not those of the search, or do not fit
+                into the device's memory.
+            torch.OutOfMemoryError: They would, were it not taken.
         """
         data = open_data(self.source)
         if data.fingerprint != self.origin.data_fingerprint:
             raise SearchError(f"{self.source.data} holds other images here than on the driver")
+        self._check_room(sum(getattr(data, split).nbytes for split in _SPLITS), device)
         return RoundRunner(
             architecture=self.architecture,
-            data=data.to(device),
+            data=data.to(device, only=_SPLITS),
             origin=self.origin,
             device=device,
             checkpoint=self.checkpoint,
         )
+
+    def _check_room(self, needed: int, device: torch.device) -> None:
+        """Check that so many bytes of images fit into a GPU's memory; see `runner`."""
+        if device.type != "cuda":
+            return
+        free, total = torch.cuda.mem_get_info(device)
+        if needed > free:
+            kept_size = self.source.folder is not None  # of its images, whatever the crops'
+            smaller = "--data of smaller images" if kept_size else "a smaller --image-size"
+            raise (torch.OutOfMemoryError if needed <= total else SearchError)(
+                f"its images take {needed / 1e9:.1f} GB of a GPU's memory, of which "
+                f"{free / 1e9:.1f} are free; give fewer --trials-per-gpu, or {smaller}"
+            )
 
 
 class ScheduleTrial(tune.Trainable):
@@ -72,14 +91,16 @@ class ScheduleTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], plan: WorkerPlan, store: Any) -> None:
         """Prepare the process; see Ray Tune's `Trainable`."""
         torch.set_num_threads(1)
-        torch.backends.cudnn.allow_tf32 = False  # fp32 shall mean it
+        exact_fp32()
         keep_freed_memory()
         self._store = store
         self._unfit: str | None = None
         try:
             self._runner = plan.runner(torch.device(plan.origin.device_type))
-        except (DataError, SearchError, RuntimeError) as error:
-            self._unfit = f"a worker cannot start: {_first_line(error)}"
+        except (DataError, SearchError) as error:
+            self._unfit = f"a worker cannot start: {first_line(error)}"
+        except RuntimeError as error:  # of torch: another process may have better luck
+            raise RuntimeError(first_line(error)) from error
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -119,10 +140,11 @@ class ScheduleTrial(tune.Trainable):
             return {FAILURE: "out of memory"}
         except OSError as error:
             return {BROKEN: f"the stage store failed: {_cause(error)}"}
-        except torch.AcceleratorError:
-            raise  # nothing that this process asks of its device will succeed; it has to die
+        except torch.AcceleratorError as error:
+            # Nothing that this process asks of its device will succeed: it has to die.
+            raise RuntimeError(first_line(error)) from error
         except RuntimeError as error:  # of torch: no memory on the device, among others
-            return {FAILURE: f"training failed: {_first_line(error)}"}
+            return {FAILURE: f"training failed: {first_line(error)}"}
         if reached is None:
             return {OVER: True}
         self._rounds_reached = len(reached.schedule)
@@ -140,17 +162,29 @@ class ScheduleTrial(tune.Trainable):
             time.sleep(_WAIT_SECONDS)
 
     def _train(self, task: Task) -> Stage:
-        """Train a stage and hand it over."""
+        """Train a stage and hand it over.
+
+        A GPU's memory can be short because processes that share it keep what they free. So a
+        round that finds none is tried once more, when this process has given back what it kept.
+        """
+        try:
+            made = self._trained(task)
+        except torch.OutOfMemoryError:
+            made = None  # when this block ends, the round's tensors are gone
+        if made is None:
+            torch.cuda.empty_cache()
+            made = self._trained(task)
+        stage: Stage = ray.get(self._store.commit.remote(self._trial, *made))
+        return stage
+
+    def _trained(self, task: Task) -> tuple[Draft, bytes]:
         if task.reached is None or task.weights is None:
             epochs = self._runner.origin.recipe.root_epochs
-            draft, weights = self._runner.root(self._reporter(0, epochs))
-        else:
-            done = len(task.reached.schedule)
-            round_ = self._schedule[done]
-            reporter = self._reporter(done + 1, round_.epochs)
-            draft, weights = self._runner.child(task.reached, task.weights, round_, reporter)
-        stage: Stage = ray.get(self._store.commit.remote(self._trial, draft, weights))
-        return stage
+            return self._runner.root(self._reporter(0, epochs))
+        done = len(task.reached.schedule)
+        round_ = self._schedule[done]
+        reporter = self._reporter(done + 1, round_.epochs)
+        return self._runner.child(task.reached, task.weights, round_, reporter)
 
     def _reporter(self, round_number: int, epochs: int) -> Callable[[int, Metrics], None]:
         def report(epoch: int, _: Metrics) -> None:
@@ -163,8 +197,4 @@ class ScheduleTrial(tune.Trainable):
 def _cause(error: OSError) -> str:
     """An operating system's error in words, also when it comes from the store's process."""
     origin = getattr(error, "cause", error)
-    return _first_line(origin)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return first_line(origin)

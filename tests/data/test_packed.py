@@ -39,6 +39,25 @@ def test_to_keeps_what_is_there_already() -> None:
     assert not moved.test.labelled
 
 
+def test_only_some_splits_are_moved() -> None:
+    data = ImageData(
+        classes=("a", "b"),
+        image_size=16,
+        padding=2,
+        flip=True,
+        fingerprint="00",
+        train=split([0, 1]),
+        validation=split([1]),
+        test=split([0]),
+    )
+    moved = data.to("meta", only=())
+    assert {moved.train, moved.validation, moved.test} == {data.train, data.validation, data.test}
+
+
+def test_the_bytes_of_a_split_are_those_of_its_tensors() -> None:
+    assert split([0, 1]).nbytes == 2 * 4 * 3 + 4 * 2 * 8
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_to_moves_every_tensor() -> None:
     moved = split([0, 1]).to("cuda")

@@ -91,9 +91,11 @@ def run(folder: Path, *arguments: str) -> Done:
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where images are packed; the script runs on the CPU, as what it is compared with."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setattr(torch.cuda, "is_available", lambda: False)
         yield folder
 
 

@@ -13,7 +13,7 @@ Faulty = Callable[..., Command]
 def faulty(tmp_path: Path, packs: Path) -> Faulty:
     """Makes a command that is killed at a failpoint; see hooks/sitecustomize.py."""
 
-    def make(fault: str) -> Command:
-        return Command(tmp_path, packs, PYTHONPATH=str(HOOKS), FAULT=fault)
+    def make(fault: str, **environment: str) -> Command:
+        return Command(tmp_path, packs, PYTHONPATH=str(HOOKS), FAULT=fault, **environment)
 
     return make

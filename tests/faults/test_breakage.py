@@ -182,7 +182,9 @@ def test_processes_of_ray_that_are_killed(
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["raylet", "gcs_server"])
 def test_daemons_of_a_cluster_that_are_killed(command: Command, victim: str) -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2}, shutdown_at_exit=False)
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 0}, shutdown_at_exit=False
+    )
     try:
         process = command.start(*SEARCH, "--address", cluster.address)
         wait_for_output(process, "front:")

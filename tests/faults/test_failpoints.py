@@ -1,5 +1,7 @@
 """SIGKILL at every write, fsync, rename, ledger transaction and table of a search."""
 
+from pathlib import Path
+
 import pytest
 
 from pruning import StageStore
@@ -99,6 +101,35 @@ def test_a_round_without_memory_fails_its_trial_alone(faulty: Faulty) -> None:
     store = StageStore(out / "stages")
     assert {trial.schedule for trial in others} <= {stage.schedule for stage in store}
     assert failed.schedule not in [stage.schedule for stage in store]
+
+
+_NO_START = "search.workers.worker:WorkerPlan.runner:before:1:torch.OutOfMemoryError"
+
+
+def test_a_worker_that_cannot_start_is_replaced(faulty: Faulty, tmp_path: Path) -> None:
+    """Its trial is the next one's."""
+    once = tmp_path / "once"
+    done = faulty(_NO_START, FAULT_ONCE=str(once))(*SMALL, "--trials", str(TRIALS), "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert once.exists()
+    assert done.stdout.count("A worker could not start, and is replaced") == 1
+    assert_whole(tmp_path / "out", TRIALS)
+
+
+@pytest.mark.slow
+def test_a_run_ends_when_no_worker_can_start(
+    command: Command, faulty: Faulty, tmp_path: Path
+) -> None:
+    """Its trials have not failed."""
+    arguments = (*SMALL, "--trials", str(TRIALS), "--out", "out")
+    done = faulty(_NO_START)(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("no worker can start")
+    assert "a fault of a test" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    done = command("--resume", "out")
+    assert done.returncode == 0, done.stderr
+    assert_whole(tmp_path / "out", TRIALS)
 
 
 _DEATH = "pruning.runner:RoundRunner.child:before:1:self"

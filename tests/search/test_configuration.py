@@ -100,6 +100,12 @@ def test_a_resolved_configuration_does_not_depend_on_the_present_folder(
     assert SearchConfig().resolved(image_size=32).data == "digits"
 
 
+@pytest.mark.parametrize(("asked", "kept"), [(None, "bf16"), ("fp32", "fp32"), ("bf16", "bf16")])
+def test_the_precision_that_was_chosen_is_kept(asked: Any, kept: str) -> None:
+    config = SearchConfig(precision=asked)
+    assert config.resolved(image_size=32, precision="bf16").precision == kept
+
+
 def test_a_tilde_is_the_user_s_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     config = SearchConfig(checkpoint=Path("~/net.bin"), out=Path("~/out")).at_home()
@@ -151,6 +157,7 @@ def test_what_may_change_on_resume(change: dict[str, Any]) -> None:
         ({"checkpoint": Path("other.bin")}, "without --checkpoint, not with"),
         ({"sampler": "tpe"}, "with --sampler stage-tree, not with --sampler tpe"),
         ({"prune": "notebook"}, "with --prune all, not with --prune notebook"),
+        ({"precision": "fp32"}, "without --precision, not with --precision fp32"),
         ({"seed": 1}, "--seed"),
         ({"image_size": 64}, "--image-size"),
         ({"batch_size": 64}, "--batch-size"),
@@ -162,6 +169,24 @@ def test_what_may_not_change_on_resume(change: dict[str, Any], message: str) -> 
     kept = SearchConfig()
     with pytest.raises(RefusedError, match=message):
         replace(kept, resume=Path("here"), **change).resumes(kept)
+
+
+@pytest.mark.parametrize(
+    ("kept", "given", "workers"),
+    [
+        ({"workers": 3}, {}, 3),
+        ({"workers": 3}, {"gpus": 0}, 3),
+        ({"workers": 3}, {"gpus": 4}, None),
+        ({"workers": 3, "gpus": 0}, {"gpus": 4}, None),
+        ({"workers": 3, "gpus": 0}, {"workers": 2}, 2),
+        ({"workers": 3, "gpus": 0}, {"gpus": 4, "workers": 2}, 2),
+    ],
+)
+def test_workers_of_the_cpu_are_not_kept_for_gpus(
+    kept: dict[str, Any], given: dict[str, Any], workers: int | None
+) -> None:
+    before = SearchConfig(**kept)
+    assert replace(before, **given).after(before).workers == workers
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,13 @@ exception that is raised there; it can name several such, one after a blank:
     FAULT="search.campaign.ledger:Ledger.add:before:1:self"
     FAULT="search.campaign.ledger:Ledger.complete:before:1:search.errors.LedgerError"
 
+FAULT_ONCE names a file: whoever can make it strikes, and nobody after.
+
 FAULT_TRACE names a file to which every call of RoundRunner's `root` and `child` adds a line.
+FAULT_PLACES names one to which it adds another when it is over: the process, its GPU, and when it
+began and ended, on the machine's clock.
+
+FAULT_GPUS is how many GPUs the program sees; on these, it trains on the CPU.
 """
 
 import importlib
@@ -18,6 +24,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +46,11 @@ def killing(side: str, turn: int, victim: str) -> Callable[[Callable[..., Any]],
     calls = 0
 
     def strike() -> None:
+        if "FAULT_ONCE" in os.environ:
+            try:
+                Path(os.environ["FAULT_ONCE"]).touch(exist_ok=False)
+            except FileExistsError:
+                return
         if victim not in ("driver", "self"):
             module, _, exception = victim.rpartition(".")
             raise getattr(importlib.import_module(module), exception)("a fault of a test")
@@ -72,6 +84,26 @@ def tracing(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def placing(function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(*arguments: Any, **keywords: Any) -> Any:
+        start = time.time()
+        result = function(*arguments, **keywords)
+        gpu = os.environ.get("CUDA_VISIBLE_DEVICES") or "none"
+        with Path(os.environ["FAULT_PLACES"]).open("a") as file:
+            file.write(f"{os.getpid()} {gpu} {start} {time.time()}\n")
+        return result
+
+    return wrapped
+
+
+def declaring(_: Callable[..., Any]) -> Callable[..., Any]:
+    def declared() -> Any:
+        devices = importlib.import_module("search.workers.devices")
+        return devices.Cards(count=int(os.environ["FAULT_GPUS"]), device_type="cpu")
+
+    return declared
+
+
 class Hook(importlib.abc.MetaPathFinder):
     """Changes functions of a module as soon as it has been imported."""
 
@@ -102,10 +134,12 @@ changes: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
 for fault in os.environ.get("FAULT", "").split():
     where, function, side, turn, victim = fault.split(":")
     changes.setdefault(where, []).append((function, killing(side, int(turn), victim)))
-if os.environ.get("FAULT_TRACE"):
-    for traced in TRACED:
+for variable, around in (("FAULT_TRACE", tracing), ("FAULT_PLACES", placing)):
+    for traced in TRACED if os.environ.get(variable) else ():
         where, function = traced.split(":")
-        changes.setdefault(where, []).append((function, tracing))
+        changes.setdefault(where, []).append((function, around))
+if os.environ.get("FAULT_GPUS"):
+    changes.setdefault("search.workers.devices", []).append(("visible_cards", declaring))
 if changes:
     if any(argument.endswith("search/run.py") for argument in sys.orig_argv):
         os.environ["FAULT_DRIVER"] = str(os.getpid())

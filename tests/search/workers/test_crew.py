@@ -52,6 +52,18 @@ def test_a_worker_that_dies_while_it_is_given_a_trial_is_free_no_more(crew: Crew
     assert not crew.handing_over
 
 
+def test_workers_cannot_start_when_many_in_a_row_died_in_their_start(crew: Crew) -> None:
+    for start in range(8):
+        assert not crew.cannot_start
+        crew.wait(f"start {start}")
+        crew.lose(f"start {start}")
+    assert crew.cannot_start
+    crew.lose("first")
+    assert crew.cannot_start
+    crew.start("third")
+    assert not crew.cannot_start
+
+
 def test_a_worker_that_dies_in_its_start_was_missing_and_is(crew: Crew) -> None:
     crew.lose("first")
     crew.lose("third")

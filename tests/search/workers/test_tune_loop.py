@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +9,11 @@ from pruning import StageStore
 from search.campaign.campaign import Campaign
 from search.campaign.ledger import Ledger
 from search.workers.crew import Crew
-from search.workers.tune_loop import _AssignmentScheduler, _AssignmentSearcher
+from search.workers.tune_loop import (
+    _AssignmentCallback,
+    _AssignmentScheduler,
+    _AssignmentSearcher,
+)
 from tests.search.landscape import grow, make_campaign
 
 
@@ -71,6 +76,36 @@ def test_of_two_free_workers_one_begins_before_a_proposal_is_made_for_the_other(
 def test_a_dead_worker_is_missing(searching: Searching) -> None:
     searching.searcher.on_trial_complete("second", error=True)
     assert searching.crew.missing == 1
+
+
+def test_only_a_worker_that_had_begun_counts_against_its_trial(tmp_path: Path) -> None:
+    heard: list[object] = []
+    assignments = SimpleNamespace(
+        retry=lambda number, reason: heard.append((number, reason)), abandon=heard.append
+    )
+    crew = Crew(1)
+    numbers = {"late": 1, "early": 2, "last": 3}
+    failed: list[str] = []
+    callback = _AssignmentCallback(assignments, crew, numbers, set(), failed.append, lambda: None)
+    (tmp_path / "error.txt").write_text("a traceback\nRuntimeError: no memory\n")
+
+    def die(trial_id: str) -> None:
+        trial = SimpleNamespace(trial_id=trial_id, error_file=str(tmp_path / "error.txt"))
+        crew.lose(trial_id)
+        callback.on_trial_error(0, [], trial)
+
+    callback.on_trial_start(0, [], SimpleNamespace(trial_id="late"))
+    die("late")
+    for _ in range(4):
+        crew.wait("early")
+        die("early")
+    assert failed == ["RuntimeError: no memory"] * 4
+    assert heard == [
+        (1, "RuntimeError: no memory"),
+        *[(2, None)] * 3,
+        "no worker can start, the last one for RuntimeError: no memory",
+        (2, None),
+    ]
 
 
 @pytest.mark.parametrize(("missing", "chosen"), [(0, "b"), (1, "d"), (2, "e"), (3, None)])

@@ -1,0 +1,147 @@
+"""A worker without Ray: its store is at hand, and what torch says of a card is made up."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+import torch
+
+from data import DataSource, ImageData, open_data
+from pruning import Origin, Recipe, RoundRunner
+from search.errors import SearchError
+from search.workers.store_actor import StoreActor
+from search.workers.worker import BROKEN, FAILURE, STAGE, ScheduleTrial, WorkerPlan
+from tests.search.landscape import ARCHITECTURE, rounds
+
+HALF = rounds(0.5)
+CONFIG = {"trial": 0, "schedule": [round_.to_json() for round_ in HALF]}
+
+
+@pytest.fixture
+def plan(packs: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerPlan:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(packs))
+    source = DataSource(data="digits", image_size=16)
+    origin = Origin(
+        recipe=Recipe(root_epochs=0),
+        seed=0,
+        data_fingerprint=open_data(source).fingerprint,
+        root={},
+        device_type="cpu",
+    )
+    return WorkerPlan(source=source, architecture=ARCHITECTURE, origin=origin)
+
+
+class AtHand:
+    """Calls an actor's methods as a handle does, but here and now."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def __getattr__(self, name: str) -> Any:
+        return SimpleNamespace(remote=getattr(self._actor, name))
+
+
+@pytest.fixture
+def started(
+    plan: WorkerPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], ScheduleTrial]:
+    monkeypatch.setattr(ray, "get", lambda value: value)
+
+    def start() -> ScheduleTrial:
+        worker = ScheduleTrial.__new__(ScheduleTrial)
+        worker.setup(CONFIG, plan=plan, store=AtHand(StoreActor(tmp_path / "stages")))
+        return worker
+
+    return start
+
+
+def moved(monkeypatch: pytest.MonkeyPatch, plan: WorkerPlan, *, free: int, total: int) -> set[str]:
+    """The splits that a worker with a card of so much memory moves there."""
+    splits: set[str] = set()
+
+    def to(data: ImageData, device: torch.device, *, only: tuple[str, ...]) -> ImageData:
+        splits.update(only)
+        return data
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (free, total))
+    monkeypatch.setattr(ImageData, "to", to)
+    plan.runner(torch.device("cuda"))
+    return splits
+
+
+def needed(plan: WorkerPlan) -> int:
+    data = open_data(plan.source)
+    return data.train.nbytes + data.validation.nbytes
+
+
+def test_a_worker_moves_what_it_trains_and_validates_on(
+    plan: WorkerPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = needed(plan)
+    assert moved(monkeypatch, plan, free=room, total=room) == {"train", "validation"}
+
+
+@pytest.mark.parametrize(
+    ("missing", "error"), [((1, 0), torch.OutOfMemoryError), ((1, 1), SearchError)]
+)
+def test_images_that_do_not_fit_are_not_moved(
+    plan: WorkerPlan,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: tuple[int, int],
+    error: type[Exception],
+) -> None:
+    """Another worker may find more room, unless the card is too small."""
+    free, total = (needed(plan) - bytes_ for bytes_ in missing)
+    with pytest.raises(error, match="fewer --trials-per-gpu, or a smaller --image-size"):
+        moved(monkeypatch, plan, free=free, total=total)
+
+
+def test_a_worker_without_luck_dies_and_says_why_in_a_line(
+    started: Callable[[], ScheduleTrial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def runner(plan: WorkerPlan, device: torch.device) -> RoundRunner:
+        raise torch.AcceleratorError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA")
+
+    monkeypatch.setattr(WorkerPlan, "runner", runner)
+    with pytest.raises(RuntimeError, match=r"^CUDA error: out of memory$"):
+        started()
+
+
+def test_a_worker_of_other_images_ends_the_run(
+    plan: WorkerPlan, started: Callable[[], ScheduleTrial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = open_data(plan.source)
+    other = replace(data, fingerprint="other")
+    monkeypatch.setattr("search.workers.worker.open_data", lambda *_: other)
+    assert "other images" in started().step()[BROKEN]
+
+
+@pytest.mark.parametrize(("failures", "key"), [(1, STAGE), (2, FAILURE)])
+def test_a_round_without_memory_is_tried_once_more(
+    started: Callable[[], ScheduleTrial],
+    monkeypatch: pytest.MonkeyPatch,
+    failures: int,
+    key: str,
+) -> None:
+    root, left = RoundRunner.root, iter(range(failures))
+
+    def without_memory(runner: RoundRunner, *arguments: Any) -> Any:
+        if next(left, None) is not None:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return root(runner, *arguments)
+
+    monkeypatch.setattr(RoundRunner, "root", without_memory)
+    monkeypatch.setattr(RoundRunner, "child", root)
+    assert key in started().step()
+
+
+def test_workers_compute_fp32_in_fp32(
+    started: Callable[[], ScheduleTrial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    started()
+    assert not torch.backends.cudnn.allow_tf32
