@@ -60,6 +60,9 @@ class Architecture(Protocol):
     def params(self, channels: Sequence[int]) -> int:
         """Trainable parameters of such a network."""
 
+    def size_bytes(self, channels: Sequence[int]) -> int:
+        """Bytes of such a network's fp32 state dict, buffers included."""
+
     def macs(self, channels: Sequence[int], image_size: int) -> int:
         """Multiply-adds of such a network on one square image."""
 

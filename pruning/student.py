@@ -15,6 +15,7 @@ Prune: TypeAlias = Literal["notebook", "all"]
 _NOTEBOOK = range(3, 7)
 _EARLY = range(3)
 _KNEE = 0.1  # width from which on early blocks shrink too; experiments/alternatives/log.txt
+_FLOAT_BYTES, _COUNTER_BYTES = 4, 8
 _NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -65,6 +66,11 @@ class StudentArchitecture:
     def params(self, channels: Sequence[int]) -> int:
         """Trainable parameters."""
         return parameter_count(channels, self.num_classes)
+
+    def size_bytes(self, channels: Sequence[int]) -> int:
+        """Bytes of the state dict: each block's batch norm has two averages and a counter."""
+        averages = 2 * (channels[0] + sum(channels[:-1]))
+        return _FLOAT_BYTES * (self.params(channels) + averages) + _COUNTER_BYTES * len(channels)
 
     def macs(self, channels: Sequence[int], image_size: int) -> int:
         """Multiply-adds for one image."""

@@ -10,6 +10,7 @@ from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 from tyro.conf import arg
 
 from search.errors import RefusedError
+from search.front.names import CostName
 from search.samplers.names import SamplerName
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _BEFORE = {
     "stop_when_flat": False,
     "prune": "notebook",
     "confirm": 0,
+    "cost": "params",
     "skip_broken": False,
 }
 DEFAULT_EPOCHS = 300
@@ -195,6 +197,13 @@ class SearchConfig:
             "networks of 15,000 parameters and less."
         ),
     ] = "all"
+    cost: Annotated[
+        CostName,
+        arg(
+            help="What accuracy is traded against: params, trainable parameters; macs, "
+            "multiply-adds for one image; bytes, of the fp32 weights and buffers."
+        ),
+    ] = "params"
     rates: Annotated[
         tuple[float, ...],
         _flag(

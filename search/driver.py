@@ -67,7 +67,7 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
             search = open_search(config, folder, source, data, root, pool)
             for reason in search.store.set_aside.values():
                 console.line(f"Set aside, to be trained again: {reason}")
-            tables = TableWriter(folder, search.store)
+            tables = TableWriter(folder, search.store, config.cost)
             _run(search, tables, data, pool, console, end)
             leave_ray()  # workers hold memory that the test may need
             try:
@@ -226,7 +226,7 @@ def _check_hours(assignments: Assignments, run_time: RunTime, limit: float | Non
 def _finish(search: Search, tables: TableWriter, data: ImageData, console: Console) -> None:
     """Fill in the test accuracy of the front, write the tables, say what was found."""
     search.store.rescan()
-    members = front(search.store)
+    members = front(search.store, search.config.cost)
     if data.test.labelled:
         record_test_accuracy(search.plan, search.store, members, data, console)
     tables.write_front()
@@ -242,8 +242,8 @@ def _finish(search: Search, tables: TableWriter, data: ImageData, console: Conso
         f"Done: {len(search.ledger)} trials ({stopped} stopped early, {failed} failed), "
         f"{len(search.store)} networks, "
         f"{search.store.executed_epochs} epochs; {len(members)} on the front, "
-        f"hypervolume {hypervolume(members, search.scale):.4f}."
+        f"hypervolume {hypervolume(members, search.scale, search.config.cost):.4f}."
     )
-    for line in luck(search.store):
+    for line in luck(search.store, search.config.cost):
         console.line(line)
     console.line(f"The front is in {search.folder.path / 'pareto.csv'}")

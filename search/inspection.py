@@ -17,7 +17,6 @@ from search.console import Console, reader_may_leave
 from search.errors import LedgerError, RefusedError
 from search.results.folder import ResultsFolder
 from search.results.tables import candidates_csv, pareto_csv
-from search.samplers.space import SearchSpace
 
 _WHOLE, _FINDINGS, _REFUSED = 0, 1, 2
 
@@ -70,7 +69,6 @@ def inspect(folder: ResultsFolder, console: Console) -> list[str]:
         LedgerError: Its ledger cannot be read.
     """
     config = SearchConfig.from_json(folder.read()["config"])
-    space = config.space()
     findings: list[str] = []
     if not folder.stages.is_dir():
         return ["stages/ is missing"]
@@ -81,15 +79,15 @@ def inspect(folder: ResultsFolder, console: Console) -> list[str]:
     }
     findings += [f"damaged: {reason}" for reason in damaged.values()]
     store = StageStore(folder.stages, without=damaged)
-    trials = _trials(folder.ledger, space)
+    trials = _trials(folder.ledger, config)
     if trials is None:
         findings.append("study.db is missing; it is restored from the stages by --resume")
     else:
         findings += _unfinished_trials(store, trials)
     findings += _superfluous(folder, store)
     for name, table in (
-        ("candidates.csv", candidates_csv(store)),
-        ("pareto.csv", pareto_csv(store)),
+        ("candidates.csv", candidates_csv(store, config.cost)),
+        ("pareto.csv", pareto_csv(store, config.cost)),
     ):
         present = folder.path / name
         if not present.is_file() or present.read_text() != table:
@@ -98,7 +96,7 @@ def inspect(folder: ResultsFolder, console: Console) -> list[str]:
     return findings
 
 
-def _trials(ledger: Path, space: SearchSpace) -> list[Trial] | None:
+def _trials(ledger: Path, config: SearchConfig) -> list[Trial] | None:
     """The trials of a ledger, read from a copy, since opening a database can change it."""
     if not ledger.is_file():
         return None
@@ -107,7 +105,7 @@ def _trials(ledger: Path, space: SearchSpace) -> list[Trial] | None:
             shutil.copy2(part, scratch)
         copy = Path(scratch) / ledger.name
         try:
-            return list(Ledger(copy, space))
+            return list(Ledger(copy, config.space(), config.cost))
         except LedgerError as error:
             raise LedgerError(str(error).replace(str(copy), str(ledger))) from error
 
@@ -138,6 +136,7 @@ def _superfluous(folder: ResultsFolder, store: StageStore) -> list[str]:
 
 
 def _mend(folder: ResultsFolder) -> None:
+    config = SearchConfig.from_json(folder.read()["config"])
     store = StageStore(folder.stages, repair=True)
-    folder.write_table("candidates.csv", candidates_csv(store))
-    folder.write_table("pareto.csv", pareto_csv(store))
+    folder.write_table("candidates.csv", candidates_csv(store, config.cost))
+    folder.write_table("pareto.csv", pareto_csv(store, config.cost))

@@ -12,9 +12,12 @@ from search.campaign.campaign import Campaign
 from search.campaign.confirmation import Confirmation
 from search.configuration import MANY_TRIALS
 from search.console import Console, duration
+from search.front.cost import cost_of
+from search.front.names import CostName
 from search.results.table_writer import TableWriter
 from search.workers.store_actor import Activity
 
+_UNITS = {"params": "parameters", "macs": "multiply-adds", "bytes": "bytes"}
 _DEVIATIONS = 3
 _LEAST_GAIN = 0.2
 
@@ -112,7 +115,7 @@ class Observer:
         if newcomers:
             self._tables.write_front()
         for stage in newcomers:
-            self._console.line(describe_stage(stage))
+            self._console.line(describe_stage(stage, self._campaign.cost))
             if stage.parent is None and self._expectation is not None:
                 doubt = self._expectation.doubt(stage.val_accuracy)
                 if doubt is not None:
@@ -184,11 +187,11 @@ def _of(count: int, limit: int | None) -> str:
     return str(count) if limit in (None, MANY_TRIALS) else f"{count}/{limit}"
 
 
-def describe_stage(stage: Stage) -> str:
+def describe_stage(stage: Stage, cost: CostName = "params") -> str:
     """One line on a network that came onto the front."""
     rounds = " ".join(map(_shown, stage.schedule))
     return (
-        f"front: accuracy {stage.val_accuracy:.4f} with {stage.params:,} parameters"
+        f"front: accuracy {stage.val_accuracy:.4f} with {cost_of(stage, cost):,} {_UNITS[cost]}"
         f" ({rounds or 'the root'})"
     )
 

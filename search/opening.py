@@ -11,7 +11,6 @@ from pruning import (
     Recipe,
     StageFormatError,
     StageStore,
-    StudentArchitecture,
 )
 from search.campaign.campaign import Campaign
 from search.campaign.confirmation import Confirmation
@@ -19,6 +18,7 @@ from search.campaign.ledger import Ledger, open_ledger
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import RefusedError
+from search.front.cost import Pricing
 from search.front.hypervolume import Scale
 from search.results.description import describe
 from search.results.folder import ResultsFolder
@@ -39,6 +39,7 @@ class Search:
     folder: ResultsFolder
     space: SearchSpace
     plan: WorkerPlan
+    pricing: Pricing
     scale: Scale
     ledger: Ledger
     store: StageStore
@@ -54,7 +55,7 @@ class Search:
                 self.config.sampler,
                 self.space,
                 self.scale,
-                self.plan.architecture,
+                self.pricing.at,
                 seed=self.config.seed,
             ),
             trials=self.config.trial_budget,
@@ -62,12 +63,17 @@ class Search:
             max_epochs=self.config.epoch_budget,
             early_stop=self.config.early_stop,
             stop_when_flat=self.config.stop_when_flat,
+            cost=self.config.cost,
         )
 
     def confirmation(self, ahead: int) -> Confirmation:
         """The repeats that --confirm asks for, at most `ahead` at a time; see `Confirmation`."""
         return Confirmation(
-            self.store, self.config.confirm, first_number=len(self.ledger), ahead=ahead
+            self.store,
+            self.config.confirm,
+            first_number=len(self.ledger),
+            ahead=ahead,
+            cost=self.config.cost,
         )
 
 
@@ -149,9 +155,10 @@ def open_search(
     if config.checkpoint is not None and root.tensors is None and store.child(None, None) is None:
         raise RefusedError(f"{config.checkpoint} is gone, and is still needed: put it back.")
     space = config.space()
-    ledger = open_ledger(folder.ledger, space, store)
+    ledger = open_ledger(folder.ledger, space, store, config.cost)
     if earlier is not None:
         folder.write(description)  # after all that can be refused
+    pricing = Pricing(name=config.cost, architecture=root.architecture, image_size=data.image_size)
     return Search(
         config=config,
         folder=folder,
@@ -162,7 +169,8 @@ def open_search(
             origin=origin,
             checkpoint=root.tensors,
         ),
-        scale=scale_of(root.architecture),
+        pricing=pricing,
+        scale=scale_of(pricing, len(data.classes)),
         ledger=ledger,
         store=store,
     )
@@ -178,10 +186,6 @@ def _usual_precision(pool: Pool, data: ImageData, earlier: Mapping[str, Any] | N
     return "bf16" if earlier["hardware"]["device_type"] == "cuda" else "fp32"
 
 
-def scale_of(architecture: StudentArchitecture) -> Scale:
+def scale_of(pricing: Pricing, num_classes: int) -> Scale:
     """The axes of the trade-off between what can be pruned from a root."""
-    return Scale(
-        least_params=architecture.params(architecture.channels_at(0)),
-        root_params=architecture.params(architecture.channels),
-        chance=1 / architecture.num_classes,
-    )
+    return Scale(least_cost=pricing.at(0), root_cost=pricing.at(1), chance=1 / num_classes)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from experiments.alternatives.case import Candidate, Case, shown
 from experiments.alternatives.widths import split_evenly
+from experiments.instruments.student_runner import by_params
 from experiments.samplers.simulated_search import Usage, simulate
 from pruning import Round, Stage
 from search.configuration import SearchConfig
@@ -14,12 +15,13 @@ from search.samplers.by_name import sampler_maker
 
 def search(case: Case) -> Iterator[Candidate]:
     """Our search with its default choices; on test images its front and its last network."""
-    space, scale = SearchConfig().space(), scale_of(case.architecture)
+    space, pricing = SearchConfig().space(), by_params(case.architecture)
+    scale = scale_of(pricing, case.architecture.num_classes)
     curve = simulate(
         case.rounds,
         space,
         scale,
-        sampler_maker("stage-tree", space, scale, case.architecture, seed=case.seed),
+        sampler_maker("stage-tree", space, scale, pricing.at, seed=case.seed),
         Usage(),
         budget=case.plan.budget,
         workers=case.plan.workers,

@@ -43,6 +43,7 @@ from experiments.alternatives.case import Candidate, Case, Plan
 from experiments.alternatives.notebook_rounds import notebook
 from experiments.alternatives.random_channels import random_channels
 from experiments.instruments.hardware import hardware_line
+from experiments.instruments.student_runner import by_params
 from experiments.instruments.subset import open_subset
 from pruning import keep_freed_memory
 from search.front.hypervolume import Scale
@@ -150,7 +151,7 @@ def _run_seed(seed: int, asked: Comparison) -> list[dict[str, object]]:
     case = Case.opened(data, asked.plan, seed=seed, stages=asked.stages)
     if asked.tune:
         return tune.rows(case)
-    scale = scale_of(case.architecture)
+    scale = scale_of(by_params(case.architecture), case.architecture.num_classes)
     axes = asdict(scale)
     found: list[dict[str, object]] = []
     for arm in asked.arms:

@@ -70,14 +70,14 @@ def measured(rows: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: The rows are of several data sets or networks, or there is no scratch.
     """
-    axes = rows[["least_params", "root_params", "chance"]].drop_duplicates()
+    axes = rows[["least_cost", "root_cost", "chance"]].drop_duplicates()
     if len(axes) != 1:
         raise ValueError(f"the rows are measured on {len(axes)} scales; give files of one set")
     least, root, chance = axes.iloc[0]
     sizes = sizes_of(rows)
     scales = {
-        _WHOLE: Scale(least_params=int(least), root_params=int(root), chance=chance),
-        _COMMON: Scale(least_params=sizes[0], root_params=int(root), chance=chance),
+        _WHOLE: Scale(least_cost=int(least), root_cost=int(root), chance=chance),
+        _COMMON: Scale(least_cost=sizes[0], root_cost=int(root), chance=chance),
     }
     return by_seed(rows, scales, sizes)
 
@@ -146,7 +146,7 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     Where an arm has no network so small, its accuracy is chance.
     """
     sizes = sizes_of(rows)
-    least, root, chance = rows[["least_params", "root_params", "chance"]].iloc[0]
+    least, root, chance = rows[["least_cost", "root_cost", "chance"]].iloc[0]
     every = sorted({int(size) for size in np.geomspace(least, root, _POINTS)} | set(sizes))
     found = by_seed(rows, {}, every)
     figure, both = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")

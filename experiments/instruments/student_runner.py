@@ -5,11 +5,17 @@ import torch
 from data import ImageData
 from models import student_channels
 from pruning import Origin, Recipe, RoundRunner, StudentArchitecture
+from search.front.cost import Pricing
 
 
 def student_architecture(classes: int) -> StudentArchitecture:
     """The network that the command prunes by default, in the way of its default."""
     return StudentArchitecture(channels=student_channels(), num_classes=classes, prune="all")
+
+
+def by_params(architecture: StudentArchitecture) -> Pricing:
+    """The command's default cost, which the side of the images has no part in."""
+    return Pricing(name="params", architecture=architecture, image_size=1)
 
 
 def student_runner(data: ImageData, *, seed: int, root_epochs: int) -> RoundRunner:

@@ -34,11 +34,12 @@ from optuna.samplers import BaseSampler, TPESampler
 
 from data import DataSource
 from experiments.instruments.hardware import hardware_line
-from experiments.instruments.student_runner import student_architecture, student_runner
+from experiments.instruments.student_runner import by_params, student_architecture, student_runner
 from experiments.instruments.subset import open_subset
 from experiments.samplers.simulated_search import Curve, Rounds, Usage, simulate
-from pruning import Architecture, StageStore, keep_freed_memory
+from pruning import StageStore, keep_freed_memory
 from search.configuration import SearchConfig
+from search.front.cost import Pricing
 from search.front.hypervolume import Scale
 from search.opening import scale_of
 from search.samplers.by_name import sampler_maker
@@ -46,8 +47,8 @@ from search.samplers.names import SamplerName
 from search.samplers.space import SearchSpace
 from search.samplers.study import NewSampler
 
-MakerOf = Callable[[SearchSpace, Scale, Architecture, int], NewSampler]
-"""What makes the samplers of a run: of its space, scale, architecture and seed."""
+MakerOf = Callable[[SearchSpace, Scale, Pricing, int], NewSampler]
+"""What makes the samplers of a run: of its space, scale, costs and seed."""
 
 
 _EVERYTHING = Usage()
@@ -73,15 +74,13 @@ class Arm:
 
 
 def _named(name: SamplerName) -> MakerOf:
-    return lambda space, scale, architecture, seed: sampler_maker(
-        name, space, scale, architecture, seed=seed
+    return lambda space, scale, pricing, seed: sampler_maker(
+        name, space, scale, pricing.at, seed=seed
     )
 
 
-def _univariate(
-    space: SearchSpace, scale: Scale, architecture: Architecture, seed: int
-) -> NewSampler:
-    at_random = sampler_maker("random", space, scale, architecture, seed=seed)
+def _univariate(space: SearchSpace, scale: Scale, pricing: Pricing, seed: int) -> NewSampler:
+    at_random = sampler_maker("random", space, scale, pricing.at, seed=seed)
 
     def make(draw: int, *, after_repeat: bool = False) -> BaseSampler:
         if after_repeat:
@@ -160,13 +159,13 @@ def _run_seed(seed: int, asked: Efficiency) -> list[dict[str, object]]:
         validation_images=asked.validation_images,
     )
     runner = student_runner(data, seed=seed, root_epochs=asked.root_epochs)
-    architecture = student_architecture(len(data.classes))
+    pricing = by_params(student_architecture(len(data.classes)))
     folder = asked.stages / runner.origin.stage_id(None, None)
     rounds = Rounds(runner, StageStore(folder))
-    scale = scale_of(architecture)
+    scale = scale_of(pricing, len(data.classes))
     rows: list[dict[str, object]] = []
     for name in asked.arms:
-        curve = _run_arm(ARMS[name], rounds, scale, architecture, seed, asked)
+        curve = _run_arm(ARMS[name], rounds, scale, pricing, seed, asked)
         made = list(curve.rows(scale, rounds.test_accuracy))
         rows += [{"arm": name, "seed": seed, **row} for row in made]
         print(f"seed {seed}, {name}: {made[-1]}", flush=True)
@@ -177,7 +176,7 @@ def _run_arm(
     arm: Arm,
     rounds: Rounds,
     scale: Scale,
-    architecture: Architecture,
+    pricing: Pricing,
     seed: int,
     asked: Efficiency,
 ) -> Curve:
@@ -186,7 +185,7 @@ def _run_arm(
         rounds,
         space,
         scale,
-        arm.make(space, scale, architecture, seed),
+        arm.make(space, scale, pricing, seed),
         arm.usage,
         budget=int(arm.share * asked.budget),
         workers=asked.workers,

@@ -20,6 +20,7 @@ import tyro
 
 from experiments.instruments.hardware import hardware_line
 from experiments.instruments.search_command import start_search
+from experiments.instruments.student_runner import by_params
 from experiments.samplers.simulated_search import Curve
 from pruning import StageStore, StudentArchitecture
 from search.opening import scale_of
@@ -83,7 +84,7 @@ def _searched(
         num_classes=root_of["num_classes"],
         prune=root_of.get("prune", "notebook"),
     )
-    scale = scale_of(architecture)
+    scale = scale_of(by_params(architecture), architecture.num_classes)
     stages = sorted(StageStore(folder / "stages"), key=lambda stage: stage.executed_epochs)
     curve = Curve(epochs=[stage.executed_epochs for stage in stages], stages=stages)
     return list(curve.rows(scale, lambda stage: stage.test_accuracy or 0.0))

@@ -20,7 +20,7 @@ import tyro
 
 from experiments.instruments.hardware import hardware_line
 from experiments.instruments.spread import Spread
-from experiments.instruments.student_runner import student_architecture
+from experiments.instruments.student_runner import by_params, student_architecture
 from pruning import Draft, Schedule, Stage, StudentArchitecture, width_mult
 from search.configuration import SearchConfig
 from search.opening import scale_of
@@ -63,13 +63,14 @@ def main() -> None:
 
 def _seconds(asked: Cost, stages: int) -> tuple[float, list[float]]:
     architecture = student_architecture(10)
-    scale = scale_of(architecture)
+    pricing = by_params(architecture)
+    scale = scale_of(pricing, architecture.num_classes)
     space = SearchConfig().space()
     random = np.random.default_rng(0)
     study = SamplerStudy(space)
     for schedule in _tree(space, stages, random):
         study.observe(_made_up(schedule, architecture, random))
-    new_sampler = sampler_maker(asked.sampler, space, scale, architecture, seed=0)
+    new_sampler = sampler_maker(asked.sampler, space, scale, pricing.at, seed=0)
     seconds = []
     for draw in range(asked.proposals + 1):
         start = time.perf_counter()

@@ -13,7 +13,9 @@ from search.campaign.failures import Deaths, Failures
 from search.campaign.flatness import is_flat
 from search.campaign.ledger import Ledger, Trial
 from search.errors import ExhaustedError
+from search.front.cost import cost_of, costs_of
 from search.front.hypervolume import Scale
+from search.front.names import CostName
 from search.front.stages import front, hypervolume
 from search.samplers.space import SearchSpace
 from search.samplers.study import NewSampler, SamplerStudy
@@ -53,6 +55,7 @@ class Campaign:
         store: The stages; committed by others, looked up here.
         space: The choices of the search.
         scale: Of the hypervolume.
+        cost: What accuracy is traded against.
         new_sampler: Makes the sampler of each proposal.
         trials: How many trials the ledger shall have in the end.
         max_epochs: Fine-tuning epochs that may be executed over all runs; None is no limit.
@@ -75,10 +78,13 @@ class Campaign:
         max_epochs: int | None = None,
         early_stop: bool = True,
         stop_when_flat: bool = False,
+        cost: CostName = "params",
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._scale = scale
+        self.cost: CostName = cost
+        """What accuracy is traded against."""
         self._new_sampler = new_sampler
         self._asked_trials = trials
         self._ahead = ahead
@@ -89,7 +95,7 @@ class Campaign:
         self._judged = 0  # stages, when flatness was last looked at
         self._least_epochs, self._most_epochs = min(space.epochs), max(space.epochs)
         self._repeats = 0
-        self._study = SamplerStudy(space)
+        self._study = SamplerStudy(space, cost)
         for stage in store:
             self._study.observe(stage)
         self._rows: dict[int, int] = {}
@@ -158,7 +164,7 @@ class Campaign:
             line.insert(0, self._store.adopt(parent))
         for stage in line:
             self._study.observe(stage)
-        members = {stage.id for stage in front(self._store)}
+        members = {stage.id for stage in front(self._store, self.cost)}
         new = line[:-1] if known else line
         return line[-1], [stage for stage in new if stage.id in members]
 
@@ -208,7 +214,7 @@ class Campaign:
     def progress(self) -> Progress:
         """Where the search stands."""
         trials = list(self._ledger)
-        points = front(self._store)
+        points = front(self._store, self.cost)
         return Progress(
             trials=sum(not trial.running for trial in trials),
             asked_trials=self._asked_trials,
@@ -217,7 +223,7 @@ class Campaign:
             stopped=sum(trial.stopped for trial in trials),
             stages=len(self._store),
             front=len(points),
-            hypervolume=hypervolume(points, self._scale),
+            hypervolume=hypervolume(points, self._scale, self.cost),
             executed_epochs=self._store.executed_epochs,
             max_epochs=self._max_epochs,
         )
@@ -227,7 +233,9 @@ class Campaign:
         stages = self._store.path(trial.schedule)
         if len(stages) > len(trial.schedule):
             last = stages[-1]
-            self._ledger.complete(trial.number, val_accuracy=last.val_accuracy, params=last.params)
+            self._ledger.complete(
+                trial.number, val_accuracy=last.val_accuracy, cost=cost_of(last, self.cost)
+            )
             self._failures.end_row()
         else:
             self._ledger.stop(trial.number, reason, rounds_reached=max(0, len(stages) - 1))
@@ -243,7 +251,7 @@ class Campaign:
         self._judged = len(stages)
         if is_flat(
             [stage.executed_epochs for stage in stages],
-            [stage.params for stage in stages],
+            costs_of(stages, self.cost),
             [stage.val_accuracy for stage in stages],
             self._scale,
         ):
@@ -325,9 +333,9 @@ class Campaign:
     def _far_behind(self, stage: Stage) -> bool:
         others = [other for other in self._store if other.id != stage.id]
         return far_behind(
-            stage.params,
+            cost_of(stage, self.cost),
             stage.val_accuracy,
-            [other.params for other in others],
+            costs_of(others, self.cost),
             [other.val_accuracy for other in others],
             self._scale,
         )

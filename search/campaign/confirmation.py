@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from pruning import Schedule, Stage, StageStore
 from search.campaign.failures import Deaths
+from search.front.names import CostName
 from search.front.stages import front
 
 
@@ -31,15 +32,24 @@ class Confirmation:
             not.
         first_number: Of the numbers by which they are known to workers.
         ahead: How many may be in flight at most.
+        cost: What accuracy is traded against.
     """
 
-    def __init__(self, store: StageStore, repeats: int, *, first_number: int, ahead: int) -> None:
+    def __init__(
+        self,
+        store: StageStore,
+        repeats: int,
+        *,
+        first_number: int,
+        ahead: int,
+        cost: CostName = "params",
+    ) -> None:
         self._store = store
         self._ahead = ahead
         wanted = [
             (*stage.schedule[:-1], replace(stage.schedule[-1], replicate=replicate))
             for replicate in range(1, repeats + 1)
-            for stage in front(store)
+            for stage in front(store, cost)
             if stage.schedule
         ]
         self._waiting = [

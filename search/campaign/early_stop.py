@@ -6,39 +6,39 @@ from numpy.typing import ArrayLike
 from search.front.dominance import on_front
 from search.front.hypervolume import Scale
 
-_HALF_BAND = 0.05  # in scaled log-parameters: a twentieth of the way from the root to the least
+_HALF_BAND = 0.05  # of the scaled logarithm: a twentieth of the way from the root to the least
 _LEAST_COMPANY = 5  # other networks in the band, below which there is nothing to judge by
 
 
 def far_behind(
-    params: int,
+    cost: int,
     accuracy: float,
-    other_params: ArrayLike,
+    other_costs: ArrayLike,
     other_accuracies: ArrayLike,
     scale: Scale,
 ) -> bool:
-    """Whether a network has fallen far behind those of about its size.
+    """Whether a network has fallen far behind those of about its cost.
 
-    Its *parameter band* holds the other networks whose scaled log-parameters differ from its own
+    Its *band* holds the other networks the scaled logarithms of whose costs differ from its own
     by at most 0.05. It has fallen far behind if there are at least five of them, its accuracy is
     below the lower quartile of theirs, and one of all networks dominates it. What is pruned from
     it would start with that handicap.
 
-    Like the median stopping rule, with bands of parameters in place of steps and the lower
+    Like the median stopping rule, with bands of cost in place of steps and the lower
     quartile in place of the median, since rounds differ in how much they ask of a network.
 
     Args:
-        params: Parameters of the network.
+        cost: Of the network, such as its parameters.
         accuracy: Its accuracy.
-        other_params: Parameters of all other networks (n,).
+        other_costs: Those of all other networks (n,).
         other_accuracies: Their accuracies (n,).
         scale: The axes of the trade-off.
 
     Source: Golovin et al., "Google Vizier: a service for black-box optimization", 2017.
     """
     others = np.asarray(other_accuracies, dtype=np.float64)
-    distance = np.abs(scale.x(other_params) - scale.x(params))
+    distance = np.abs(scale.x(other_costs) - scale.x(cost))
     company = others[distance <= _HALF_BAND]
     if len(company) < _LEAST_COMPANY or accuracy >= np.quantile(company, 0.25):
         return False
-    return not on_front(np.append(other_params, params), np.append(others, accuracy))[-1]
+    return not on_front(np.append(other_costs, cost), np.append(others, accuracy))[-1]

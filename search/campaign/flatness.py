@@ -12,7 +12,7 @@ SHARE = 0.01
 
 
 def is_flat(
-    executed_epochs: ArrayLike, params: ArrayLike, accuracy: ArrayLike, scale: Scale
+    executed_epochs: ArrayLike, cost: ArrayLike, accuracy: ArrayLike, scale: Scale
 ) -> bool:
     """Whether the last half of a search's epochs added less than a hundredth of its hypervolume.
 
@@ -21,7 +21,7 @@ def is_flat(
 
     Args:
         executed_epochs: Of the search, when each stage was there (n,); see `Stage`.
-        params: The stages' parameters (n,).
+        cost: The stages' costs (n,).
         accuracy: Their accuracies (n,).
         scale: Of the hypervolume.
     """
@@ -30,6 +30,6 @@ def is_flat(
     if latest < LEAST_EPOCHS:
         return False
     earlier = epochs <= latest / 2
-    now = scale.hypervolume(params, accuracy)
-    then = scale.hypervolume(np.asarray(params)[earlier], np.asarray(accuracy)[earlier])
+    now = scale.hypervolume(cost, accuracy)
+    then = scale.hypervolume(np.asarray(cost)[earlier], np.asarray(accuracy)[earlier])
     return now - then < SHARE * now

@@ -25,6 +25,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from pruning import Round, Schedule, Stage
 from pruning.durable import replace_file
 from search.errors import LedgerError
+from search.front.cost import cost_of
+from search.front.names import CostName
 from search.samplers.space import SearchSpace
 
 _STUDY = "search"
@@ -80,16 +82,18 @@ class Ledger:
     Args:
         path: The SQLite file; made if it is not there.
         space: The choices of the search.
+        cost: What accuracy is traded against: the second of a complete trial's two values.
 
     Raises:
         LedgerError: The file cannot be read or written, or has a row that is no trial of this
             search. So do all methods.
     """
 
-    def __init__(self, path: Path, space: SearchSpace) -> None:
+    def __init__(self, path: Path, space: SearchSpace, cost: CostName = "params") -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would write over the status
         self._path = path
         self._space = space
+        self._cost: CostName = cost
         with self._storage_errors():
             self._storage = RDBStorage(
                 URL.create("sqlite", database=str(path.absolute())).render_as_string(),
@@ -103,7 +107,7 @@ class Ledger:
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)  # names are for dashboards
-                self._study.set_metric_names(["val_accuracy", "params"])
+                self._study.set_metric_names(["val_accuracy", cost])
             self._study_id = self._storage.get_study_id_from_name(_STUDY)
             self._trials = [self._read(row) for row in self._study.get_trials(deepcopy=False)]
 
@@ -124,9 +128,9 @@ class Ledger:
         self._trials.append(trial)
         return trial
 
-    def complete(self, number: int, *, val_accuracy: float, params: int) -> None:
+    def complete(self, number: int, *, val_accuracy: float, cost: int) -> None:
         """Record that all rounds of a trial are in the store; the values are its last stage's."""
-        self._end(number, TrialState.COMPLETE, (val_accuracy, float(params)))
+        self._end(number, TrialState.COMPLETE, (val_accuracy, float(cost)))
 
     def stop(self, number: int, reason: str, *, rounds_reached: int) -> None:
         """Record that a trial was ended before its last round; the stages it made stay."""
@@ -140,7 +144,7 @@ class Ledger:
         """Enter a trial that was lost, by the last stage that it had trained, if it had any."""
         if last is not None:
             number = self.add(last.schedule).number
-            self.complete(number, val_accuracy=last.val_accuracy, params=last.params)
+            self.complete(number, val_accuracy=last.val_accuracy, cost=cost_of(last, self._cost))
             return
         how: dict[str, Any] = {REASON: _FORGOTTEN, ROUNDS_REACHED: 0}
         with self._storage_errors():
@@ -209,7 +213,9 @@ class Ledger:
             raise LedgerError(message) from error
 
 
-def open_ledger(path: Path, space: SearchSpace, stages: Iterable[Stage]) -> Ledger:
+def open_ledger(
+    path: Path, space: SearchSpace, stages: Iterable[Stage], cost: CostName = "params"
+) -> Ledger:
     """The ledger at a path; if its rows were lost, restored from the stages of the search.
 
     A stage knows the number of the trial that had it trained; the last stage of each is its
@@ -224,17 +230,17 @@ def open_ledger(path: Path, space: SearchSpace, stages: Iterable[Stage]) -> Ledg
     for stage in sorted(stages, key=lambda stage: len(stage.schedule)):
         if stage.schedule:
             last[stage.trial] = stage
-    ledger = Ledger(path, space)
+    ledger = Ledger(path, space, cost)
     if len(ledger) or not last:
         return ledger
     ledger.disconnect()
     with tempfile.TemporaryDirectory() as scratch:
-        restored = Ledger(Path(scratch) / path.name, space)
+        restored = Ledger(Path(scratch) / path.name, space, cost)
         for number in range(max(last) + 1):
             restored.restore(last.get(number))
         restored.disconnect()
         replace_file(path, (Path(scratch) / path.name).read_bytes())
-    return Ledger(path, space)
+    return Ledger(path, space, cost)
 
 
 def _parameters(

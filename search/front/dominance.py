@@ -1,23 +1,23 @@
-"""Dominance among (parameters, accuracy) points. Arrays only."""
+"""Dominance among (cost, accuracy) points. Arrays only."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def on_front(params: ArrayLike, accuracy: ArrayLike) -> NDArray[np.bool_]:
+def on_front(cost: ArrayLike, accuracy: ArrayLike) -> NDArray[np.bool_]:
     """Which points no other one dominates.
 
-    A point dominates another if it has at most as many parameters and at least the accuracy,
+    A point dominates another if it has at most the cost and at least the accuracy,
     one of the two strictly. Points that tie exactly do not dominate each other.
 
     Args:
-        params: Parameter counts (n,), lower is better.
+        cost: Costs (n,), such as parameters; lower is better.
         accuracy: Accuracies (n,), higher is better; finite.
 
     Returns:
         A mask (n,).
     """
-    x = np.asarray(params, dtype=np.float64)
+    x = np.asarray(cost, dtype=np.float64)
     y = np.asarray(accuracy, dtype=np.float64)
     order = np.lexsort((-y, x))
     x, y = x[order], y[order]
@@ -34,7 +34,7 @@ def heights(
     """The front's height: the greatest y among points whose x is at most `at`; 0 of none.
 
     Args:
-        x: Scaled log-parameters of the points (n,).
+        x: Scaled costs of the points (n,).
         y: Their scaled accuracies (n,).
         at: Where the height is wanted (m,).
 

@@ -59,20 +59,20 @@ class Scale:
     """Maps points to the unit square in which hypervolume is measured.
 
     Attributes:
-        least_params: Parameters with one channel in every prunable block; x = 0.
-        root_params: Parameters of the root; x = 1. x is linear in the logarithm.
+        least_cost: Cost with one channel in every prunable block, such as its parameters; x = 0.
+        root_cost: Cost of the root; x = 1. x is linear in the logarithm.
         chance: Accuracy of guessing; y = 0. An accuracy of 1 is y = 1.
     """
 
-    least_params: int
-    root_params: int
+    least_cost: int
+    root_cost: int
     chance: float
 
-    def x(self, params: ArrayLike) -> NDArray[np.float64]:
-        """Scaled log-parameters, lower is better."""
-        span = math.log(self.root_params / self.least_params)
+    def x(self, cost: ArrayLike) -> NDArray[np.float64]:
+        """Scaled logarithm of the cost, lower is better."""
+        span = math.log(self.root_cost / self.least_cost)
         scaled: NDArray[np.float64] = (
-            np.log(np.asarray(params, dtype=np.float64) / self.least_params) / span
+            np.log(np.asarray(cost, dtype=np.float64) / self.least_cost) / span
         )
         return scaled
 
@@ -83,13 +83,13 @@ class Scale:
         )
         return scaled
 
-    def hypervolume(self, params: ArrayLike, accuracy: ArrayLike) -> float:
+    def hypervolume(self, cost: ArrayLike, accuracy: ArrayLike) -> float:
         """Area that the points dominate within the unit square; its reference is (1, 0).
 
         Returns:
             A number in [0, 1]; points outside the square count only with what lies inside.
         """
-        x = np.clip(self.x(params), 0, 1)
+        x = np.clip(self.x(cost), 0, 1)
         y = np.clip(self.y(accuracy), 0, 1)
         order = np.argsort(x, kind="stable")
         heights = np.maximum.accumulate(y[order])

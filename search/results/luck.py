@@ -4,13 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from pruning import Stage, StageStore
+from search.front.cost import costs_of
 from search.front.dominance import on_front
+from search.front.names import CostName
 from search.front.stages import front
 
 
-def luck(store: StageStore) -> Iterator[str]:
+def luck(store: StageStore, cost: CostName = "params") -> Iterator[str]:
     """A line on test images, and one on repeats, as far as there are any."""
-    members = front(store)
+    members = front(store, cost)
     gaps = [
         stage.test_accuracy - stage.val_accuracy
         for stage in members
@@ -29,14 +31,17 @@ def luck(store: StageStore) -> Iterator[str]:
         fmean(repeated[stage.id]) - stage.val_accuracy for stage in members if stage.id in repeated
     ]
     if changes:
+        staying = _staying(members, repeated, cost)
         yield (
             f"With other seeds, which had no part in it either, validation accuracy differs by "
-            f"{fmean(changes):+.3f} on average; by these means {_staying(members, repeated)} of "
-            f"{len(members)} stay on the front."
+            f"{fmean(changes):+.3f} on average; by these means {staying} of {len(members)} stay "
+            "on the front."
         )
 
 
-def _staying(members: Sequence[Stage], repeated: Mapping[str, Sequence[float]]) -> int:
+def _staying(
+    members: Sequence[Stage], repeated: Mapping[str, Sequence[float]], cost: CostName
+) -> int:
     """How many of a front stay on it by the mean accuracy of their repeats, if they have any."""
     accuracies = [fmean(repeated.get(stage.id, [stage.val_accuracy])) for stage in members]
-    return int(on_front([stage.params for stage in members], accuracies).sum())
+    return int(on_front(costs_of(members, cost), accuracies).sum())

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 import pandas as pd
 
 from pruning import Stage, StageStore
+from search.front.names import CostName
 from search.front.stages import front
 
 COLUMNS = (
@@ -36,20 +37,20 @@ COLUMNS = (
 )
 
 
-def candidates_csv(store: StageStore) -> str:
+def candidates_csv(store: StageStore, cost: CostName = "params") -> str:
     """Every stage, in the order in which they were accepted, with a column `on_front`."""
     ordered = sorted(
         store, key=lambda stage: (stage.executed_epochs, len(stage.schedule), stage.id)
     )
-    members = {stage.id for stage in front(ordered)}
+    members = {stage.id for stage in front(ordered, cost)}
     table = _table(ordered, store)
     table["on_front"] = [stage.id in members for stage in ordered]
     return str(table.to_csv(index=False))
 
 
-def pareto_csv(store: StageStore) -> str:
-    """The front, by ascending parameters."""
-    return str(_table(front(store), store).to_csv(index=False))
+def pareto_csv(store: StageStore, cost: CostName = "params") -> str:
+    """The front, by ascending cost."""
+    return str(_table(front(store, cost), store).to_csv(index=False))
 
 
 def _table(stages: Sequence[Stage], store: StageStore) -> pd.DataFrame:

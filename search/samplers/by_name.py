@@ -1,9 +1,10 @@
 """The samplers that a search can be asked to use, by name."""
 
+from collections.abc import Callable
+
 import numpy as np
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
-from pruning import Architecture
 from search.front.hypervolume import Scale
 from search.samplers.known_tree import KnownTree
 from search.samplers.names import SamplerName
@@ -16,7 +17,12 @@ _POPULATION = 20  # Optuna's default of 50 would be random for most of a search
 
 
 def sampler_maker(
-    name: SamplerName, space: SearchSpace, scale: Scale, architecture: Architecture, *, seed: int
+    name: SamplerName,
+    space: SearchSpace,
+    scale: Scale,
+    cost_at: Callable[[float], float],
+    *,
+    seed: int,
 ) -> NewSampler:
     """What makes the samplers of a search, one for each proposal.
 
@@ -31,10 +37,10 @@ def sampler_maker(
         name: Which sampler.
         space: The choices of the search.
         scale: The axes of the trade-off.
-        architecture: What tells the parameters of the network at a width.
+        cost_at: Tells the cost of the network at a width.
         seed: The search's seed.
     """
-    tree = KnownTree(space, scale, architecture)
+    tree = KnownTree(space, scale, cost_at)
 
     def make(draw: int, *, after_repeat: bool = False) -> BaseSampler:
         derived = int(np.random.SeedSequence((seed, draw)).generate_state(1)[0])

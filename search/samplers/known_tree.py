@@ -1,13 +1,13 @@
 """The stage tree as a sampler study shows it, brought up to date row by row."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from pruning import Architecture, Round, Schedule, width_mult
+from pruning import Round, Schedule, width_mult
 from search.front.hypervolume import Scale
 from search.samplers.space import SearchSpace
 from search.samplers.study import root_accuracy
@@ -22,24 +22,26 @@ class KnownTree:
     Args:
         space: The choices of the search.
         scale: The axes of the trade-off.
-        architecture: What tells the parameters of the network at a width.
+        cost_at: Tells the cost of the network at a width.
 
     Attributes:
         pending: Schedules that are being run.
         schedules: Of the stages; the root's, which is empty, is one.
     """
 
-    def __init__(self, space: SearchSpace, scale: Scale, architecture: Architecture) -> None:
+    def __init__(
+        self, space: SearchSpace, scale: Scale, cost_at: Callable[[float], float]
+    ) -> None:
         self._space = space
         self._scale = scale
-        self._architecture = architecture
+        self._cost_at = cost_at
         self._x_at: dict[float, float] = {}
         self._parameters = len(space.sizes())
         self._rows_read = 0
         self._open: list[int] = []
         self._depths: list[int] = []
         self._widths: list[float] = []
-        self._params: list[float] = []
+        self._costs: list[float] = []
         self._accuracies: list[float] = []
         self._parents: list[int] = []
         self._index: dict[Schedule, int] = {}
@@ -53,7 +55,7 @@ class KnownTree:
         """Read the rows that are new, and those that were not finished."""
         accuracy = root_accuracy(study)
         if accuracy is not None and () not in self._index:
-            self._add((), self._scale.root_params, accuracy)
+            self._add((), self._scale.root_cost, accuracy)
         rows = study.get_trials(deepcopy=False)
         numbers = [*self._open, *range(self._rows_read, len(rows))]
         self._rows_read, self._open, self.pending = len(rows), [], []
@@ -72,8 +74,8 @@ class KnownTree:
 
     @property
     def x(self) -> NDArray[np.float64]:
-        """Scaled log-parameters of the stages (n,)."""
-        return self._scale.x(self._params)
+        """Scaled costs of the stages (n,)."""
+        return self._scale.x(self._costs)
 
     @property
     def y(self) -> NDArray[np.float64]:
@@ -93,10 +95,9 @@ class KnownTree:
                 yield parent, schedule[-1]
 
     def x_at(self, width: float) -> float:
-        """Scaled log-parameters of the network at a width."""
+        """Scaled cost of the network at a width."""
         if width not in self._x_at:
-            channels = self._architecture.channels_at(width)
-            self._x_at[width] = float(self._scale.x(self._architecture.params(channels)))
+            self._x_at[width] = float(self._scale.x(self._cost_at(width)))
         return self._x_at[width]
 
     def asked(self, schedule: Schedule) -> set[Round]:
@@ -121,12 +122,12 @@ class KnownTree:
         elif row.state is TrialState.COMPLETE and schedule not in self._index:
             self._add(schedule, row.values[1], row.values[0])
 
-    def _add(self, schedule: Schedule, params: float, accuracy: float) -> None:
+    def _add(self, schedule: Schedule, cost: float, accuracy: float) -> None:
         index = self._index[schedule] = len(self.schedules)
         self.schedules.append(schedule)
         self._depths.append(len(schedule))
         self._widths.append(width_mult(schedule))
-        self._params.append(params)
+        self._costs.append(cost)
         self._accuracies.append(accuracy)
         self._parents.append(self._index.get(schedule[:-1], -1) if schedule else -1)
         if schedule and self._parents[index] < 0:

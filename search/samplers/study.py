@@ -16,6 +16,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from threadpoolctl import ThreadpoolController
 
 from pruning import Schedule, Stage
+from search.front.cost import cost_of
+from search.front.names import CostName
 from search.samplers.space import SearchSpace
 
 
@@ -41,15 +43,17 @@ class SamplerStudy:
     Rows have the fixed-length parameters of `SearchSpace.sizes`, as indices into the choices.
     Positions beyond the end of a schedule are filled at random, the same way for the same
     schedule, so that no model sees a pattern where there is none. The objectives are
-    `val_accuracy` (maximize) and `params` (minimize). The root, which has no round, is no row;
+    `val_accuracy` (maximize) and the cost (minimize). The root, which has no round, is no row;
     its accuracy is an attribute of the study, and so are the epochs that a proposal may cost.
 
     Args:
         space: The choices of the search.
+        cost: What accuracy is traded against.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, cost: CostName = "params") -> None:
         self._space = space
+        self._cost: CostName = cost
         self._distributions = distributions(space)
         self._study = optuna.create_study(directions=["maximize", "minimize"])
         self._observed: set[Schedule] = set()
@@ -60,7 +64,7 @@ class SamplerStudy:
             self._study.set_user_attr(_ROOT_ACCURACY, stage.val_accuracy)
         elif stage.schedule not in self._observed:
             self._observed.add(stage.schedule)
-            values = (stage.val_accuracy, float(stage.params))
+            values = (stage.val_accuracy, float(cost_of(stage, self._cost)))
             self._study.add_trial(self._row(stage.schedule, TrialState.COMPLETE, values))
 
     def propose(self, sampler: BaseSampler, affordable: float) -> tuple[int, Schedule]:

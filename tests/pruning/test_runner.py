@@ -60,6 +60,7 @@ def test_rows_are_true(runner: RoundRunner, folder: Path) -> None:
         assert hits.float().mean().item() == pytest.approx(stage.val_accuracy, abs=1e-6)
         assert sum(p.numel() for p in net.parameters()) == stage.params
         assert sum(t.nbytes for t in tensors.values()) == stage.size_bytes
+        assert runner.architecture.size_bytes(stage.channels) == stage.size_bytes
 
 
 def test_a_global_round_leaves_what_its_parents_weights_say(

@@ -7,6 +7,7 @@ from models import student_channels
 from pruning import Draft, Round, Schedule, Stage, StageStore, StudentArchitecture, width_mult
 from search.campaign.campaign import Campaign
 from search.campaign.ledger import Ledger, Trial
+from search.front.cost import Pricing
 from search.opening import scale_of
 from search.samplers.by_name import sampler_maker
 from search.samplers.names import SamplerName
@@ -15,7 +16,8 @@ from search.samplers.study import NewSampler, SamplerStudy
 
 ARCHITECTURE = StudentArchitecture(channels=student_channels(), num_classes=10)
 SPACE = SearchSpace(rates=(0.5, 0.7, 0.9), epochs=(1, 2), lrs=(1e-3, 3e-3), max_rounds=4)
-SCALE = scale_of(ARCHITECTURE)
+PRICING = Pricing(name="params", architecture=ARCHITECTURE, image_size=32)
+SCALE = scale_of(PRICING, ARCHITECTURE.num_classes)
 SAMPLERS = get_args(SamplerName)
 EPOCHS = 100
 """That are left to spend, where it does not matter how many."""
@@ -101,7 +103,7 @@ def make_campaign(
         store=store,
         space=space,
         scale=SCALE,
-        new_sampler=new_sampler or sampler_maker(sampler, space, SCALE, ARCHITECTURE, seed=0),
+        new_sampler=new_sampler or sampler_maker(sampler, space, SCALE, PRICING.at, seed=0),
         trials=trials,
         ahead=ahead,
         max_epochs=max_epochs,

@@ -26,7 +26,7 @@ def whole(tmp_path: Path) -> Path:
     for schedule in (rounds(0.5), rounds(0.5, 0.7), rounds(0.9)):
         trial = ledger.add(schedule)
         *_, last = grow(store, schedule, trial.number)
-        ledger.complete(trial.number, val_accuracy=last.val_accuracy, params=last.params)
+        ledger.complete(trial.number, val_accuracy=last.val_accuracy, cost=last.params)
     folder.write_table("candidates.csv", candidates_csv(store))
     folder.write_table("pareto.csv", pareto_csv(store))
     return folder.path

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 import safetensors.torch
@@ -288,11 +289,12 @@ def food(tmp_path: Path) -> Path:
 
 
 def test_a_killed_search_is_finished_with_exactly_n_trials(command: Command, food: Path) -> None:
-    """Workers and a resumed search leave out what the first run did."""
+    """Workers and a resumed search leave out and trade what the first run did."""
     (food / "training" / "1_99.jpg").write_bytes(b"no image")
     process = command.start(
-        *SMALL, "--data", str(food), "--skip-broken", "--trials", "6", "--out", "out"
-    )
+        *SMALL, "--data", str(food), "--skip-broken", "--trials", "6", "--out", "out",
+        "--cost", "macs",
+    )  # fmt: skip
     wait_for_output(process, "Left out 1 of 26 images")
     wait_for_output(process, "front:")
     time.sleep(1)
@@ -305,7 +307,12 @@ def test_a_killed_search_is_finished_with_exactly_n_trials(command: Command, foo
     table = pd.read_csv(folder / "candidates.csv")
     assert len(table) == 7
     assert sorted(table["trial"]) == [0, 0, 1, 2, 3, 4, 5]
-    assert pd.read_csv(folder / "pareto.csv")["test_accuracy"].isna().all()
+    front = pd.read_csv(folder / "pareto.csv")
+    assert front["test_accuracy"].isna().all()
+    assert front["macs"].is_monotonic_increasing
+    study = optuna.load_study(study_name="search", storage=f"sqlite:///{folder / 'study.db'}")
+    assert study.metric_names == ["val_accuracy", "macs"]
+    assert {trial.values[1] for trial in study.trials} <= set(table["macs"])
 
 
 @pytest.fixture

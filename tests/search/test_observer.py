@@ -22,6 +22,7 @@ def test_a_line_on_a_network_tells_its_rounds_apart() -> None:
     assert describe_stage(stage) == (
         f"front: accuracy 0.7500 with {stage.params:,} parameters (0.5/1/0.001 0.9/1/0.001/global)"
     )
+    assert f"with {stage.macs:,} multiply-adds" in describe_stage(stage, "macs")
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_a_stale_optimizer_trains_nothing(case: Case, stale: bool) -> None:
 
 def test_rows_have_the_hypervolume_of_all_candidates_so_far() -> None:
     """The second was not looked at on test images; with it half the square is at .5."""
-    scale = Scale(least_params=100, root_params=10_000, chance=0.0)
+    scale = Scale(least_cost=100, root_cost=10_000, chance=0.0)
     candidates = [
         Candidate(
             epochs=epochs,

@@ -12,7 +12,7 @@ from experiments.alternatives.fronts import (
 )
 from search.front.hypervolume import Scale
 
-SCALE = Scale(least_params=100, root_params=10_000, chance=0.0)
+SCALE = Scale(least_cost=100, root_cost=10_000, chance=0.0)
 CANDIDATES = pd.DataFrame(
     [(100, 0.4, 0.3), (1000, 0.8, 0.6), (1000, 0.7, 1.0), (10_000, 0.8, 0.9)],
     columns=["params", "val_accuracy", "test_accuracy"],

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.alternatives.report import draw, sizes_of, table
 
-_AXES = {"least_params": 100, "root_params": 10_000, "chance": 0.0}
+_AXES = {"least_cost": 100, "root_cost": 10_000, "chance": 0.0}
 ROWS = pd.DataFrame(
     [
         ("search", 1, 10, 2.0, 100, 0.2, 0.2),

@@ -18,7 +18,7 @@ from search.samplers.space import SearchSpace
 from search.samplers.study import distributions
 
 SPACE = SearchSpace(rates=(0.5, 0.9), epochs=(1, 2), lrs=(1e-3,), max_rounds=3)
-SCALE = Scale(least_params=100, root_params=100_000, chance=0.1)
+SCALE = Scale(least_cost=100, root_cost=100_000, chance=0.1)
 HARSH, MILD, LONG = (
     Round(rate=rate, epochs=epochs, lr=1e-3) for rate, epochs in ((0.5, 1), (0.9, 1), (0.9, 2))
 )

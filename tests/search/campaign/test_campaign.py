@@ -11,7 +11,7 @@ from search.front.stages import front, hypervolume
 from search.samplers.by_name import sampler_maker
 from search.samplers.space import SearchSpace
 from tests.search.landscape import (
-    ARCHITECTURE,
+    PRICING,
     SAMPLERS,
     SCALE,
     SPACE,
@@ -145,7 +145,7 @@ def test_after_a_proposal_without_a_new_round_the_next_sampler_is_told(
 ) -> None:
     space = SearchSpace(rates=(0.5, 0.7), epochs=(1,), lrs=(1e-3,), max_rounds=2)
     told: list[bool] = []
-    at_random = sampler_maker("random", space, SCALE, ARCHITECTURE, seed=0)
+    at_random = sampler_maker("random", space, SCALE, PRICING.at, seed=0)
 
     def make(draw: int, *, after_repeat: bool = False) -> BaseSampler:
         told.append(after_repeat)

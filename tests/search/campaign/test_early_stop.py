@@ -4,7 +4,7 @@ import pytest
 from search.campaign.early_stop import far_behind
 from search.front.hypervolume import Scale
 
-SCALE = Scale(least_params=10, root_params=1000, chance=0.1)
+SCALE = Scale(least_cost=10, root_cost=1000, chance=0.1)
 BAND = [100, 101, 99, 102, 100]  # log-params within a twentieth of the span
 GOOD = [0.8, 0.82, 0.84, 0.86, 0.88]
 

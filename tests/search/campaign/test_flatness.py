@@ -8,7 +8,7 @@ from search.campaign.flatness import LEAST_EPOCHS, is_flat
 from search.front.hypervolume import Scale
 from tests.search.landscape import SCALE as STUDENTS
 
-SCALE = Scale(least_params=10, root_params=1000, chance=0.0)
+SCALE = Scale(least_cost=10, root_cost=1000, chance=0.0)
 HALF = LEAST_EPOCHS // 2
 
 

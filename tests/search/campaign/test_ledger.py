@@ -28,7 +28,7 @@ def test_endings_are_kept(path: Path) -> None:
     ledger = Ledger(path, SPACE)
     for schedule in (rounds(0.5), rounds(0.7), rounds(0.9), rounds(0.5, 0.5)):
         ledger.add(schedule)
-    ledger.complete(1, val_accuracy=0.75, params=1234)
+    ledger.complete(1, val_accuracy=0.75, cost=1234)
     ledger.fail(2, "loss nan", rounds_reached=1)
     ledger.stop(3, "fell behind", rounds_reached=1)
     for opened in (ledger, Ledger(path, SPACE)):
@@ -48,7 +48,7 @@ def test_any_optuna_tool_reads_it(path: Path) -> None:
     ledger = Ledger(path, SPACE)
     for _ in range(3):
         ledger.add(SCHEDULE)
-    ledger.complete(0, val_accuracy=0.75, params=1234)
+    ledger.complete(0, val_accuracy=0.75, cost=1234)
     ledger.fail(1, "loss nan", rounds_reached=-1)
     ledger.stop(2, "fell behind", rounds_reached=1)
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
@@ -94,8 +94,8 @@ def test_what_is_not_usual_is_kept(path: Path, name: str, choices: tuple[str, ..
 def test_telling_twice_changes_nothing(path: Path) -> None:
     ledger = Ledger(path, SPACE)
     ledger.add(SCHEDULE)
-    ledger.complete(0, val_accuracy=0.75, params=1234)
-    ledger.complete(0, val_accuracy=0.25, params=1)
+    ledger.complete(0, val_accuracy=0.75, cost=1234)
+    ledger.complete(0, val_accuracy=0.25, cost=1)
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
     assert study.trials[0].values == [0.75, 1234.0]
 

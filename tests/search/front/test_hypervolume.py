@@ -11,7 +11,7 @@ from search.front.dominance import on_front
 from search.front.hypervolume import Scale, expected_gain
 from tests.search.front.points import POINTS, split
 
-SCALE = Scale(least_params=10, root_params=1000, chance=0.1)
+SCALE = Scale(least_cost=10, root_cost=1000, chance=0.1)
 
 
 def test_axes() -> None:
@@ -49,7 +49,7 @@ def test_hypervolume_of_corner_cases() -> None:
 def test_only_the_front_counts(points: list[tuple[int, float]]) -> None:
     params, accuracy = split(points)
     mask = on_front(params, accuracy)
-    scale = Scale(least_params=1, root_params=6, chance=0)
+    scale = Scale(least_cost=1, root_cost=6, chance=0)
     assert scale.hypervolume(params, accuracy) == pytest.approx(
         scale.hypervolume(params[mask], accuracy[mask])
     )
@@ -58,7 +58,7 @@ def test_only_the_front_counts(points: list[tuple[int, float]]) -> None:
 @given(points=POINTS)
 def test_hypervolume_agrees_with_a_library(points: list[tuple[int, float]]) -> None:
     params, accuracy = split(points)
-    scale = Scale(least_params=1, root_params=8, chance=0)
+    scale = Scale(least_cost=1, root_cost=8, chance=0)
     losses = np.column_stack((scale.x(params), -scale.y(accuracy)))
     expected = moocore.hypervolume(losses, ref=[1, 0]) if points else 0
     assert scale.hypervolume(params, accuracy) == pytest.approx(expected)

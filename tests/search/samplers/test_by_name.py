@@ -17,8 +17,8 @@ from search.samplers.names import SamplerName
 from search.samplers.space import SearchSpace
 from search.samplers.steady_nsga2 import SteadyNSGAIISampler
 from tests.search.landscape import (
-    ARCHITECTURE,
     EPOCHS,
+    PRICING,
     SCALE,
     SPACE,
     grow,
@@ -31,7 +31,7 @@ from tests.search.landscape import (
 def sampler(
     name: SamplerName, *, space: SearchSpace = SPACE, seed: int = 0, draw: int = 0
 ) -> BaseSampler:
-    return sampler_maker(name, space, SCALE, ARCHITECTURE, seed=seed)(draw)
+    return sampler_maker(name, space, SCALE, PRICING.at, seed=seed)(draw)
 
 
 def test_every_stage_is_a_row_that_samplers_see(store: StageStore) -> None:
@@ -109,7 +109,7 @@ def test_proposals_vary_with_seed_and_number(name: SamplerName) -> None:
 
 @pytest.mark.parametrize("name", get_args(SamplerName))
 def test_after_a_repeat_stock_samplers_draw_at_random(name: SamplerName) -> None:
-    make = sampler_maker(name, SPACE, SCALE, ARCHITECTURE, seed=0)
+    make = sampler_maker(name, SPACE, SCALE, PRICING.at, seed=0)
     assert type(make(3)) is not RandomSampler or name == "random"
     assert (type(make(3, after_repeat=True)) is RandomSampler) is (name != "stage-tree")
 

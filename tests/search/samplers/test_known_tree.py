@@ -8,8 +8,8 @@ from search.samplers.by_name import sampler_maker
 from search.samplers.known_tree import KnownTree
 from search.samplers.study import SamplerStudy
 from tests.search.landscape import (
-    ARCHITECTURE,
     EPOCHS,
+    PRICING,
     SCALE,
     SPACE,
     draft,
@@ -22,7 +22,7 @@ ROOT, ONE, TWO, OTHER = (), rounds(0.5), rounds(0.5, 0.7), rounds(0.9)
 
 
 def tree_of(study: SamplerStudy) -> KnownTree:
-    tree = KnownTree(SPACE, SCALE, ARCHITECTURE)
+    tree = KnownTree(SPACE, SCALE, PRICING.at)
     tree.update(study._study)
     return tree
 
@@ -32,7 +32,7 @@ def test_every_stage_knows_its_parent_in_whatever_order_they_come(
     order: tuple[Schedule, ...],
 ) -> None:
     study = study_of()
-    grown = KnownTree(SPACE, SCALE, ARCHITECTURE)
+    grown = KnownTree(SPACE, SCALE, PRICING.at)
     for schedule in order:
         study.observe(stage_of(schedule))
         grown.update(study._study)
@@ -54,7 +54,7 @@ def test_a_proposal_is_pending_until_it_is_settled() -> None:
     study = study_of(stage_of(ROOT))
     tree = tree_of(study)
     row, schedule = study.propose(
-        sampler_maker("random", SPACE, SCALE, ARCHITECTURE, seed=0)(0), EPOCHS
+        sampler_maker("random", SPACE, SCALE, PRICING.at, seed=0)(0), EPOCHS
     )
     adopted = study.adopt(ONE)
     tree.update(study._study)

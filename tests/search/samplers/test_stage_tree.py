@@ -9,7 +9,7 @@ from search.errors import ExhaustedError
 from search.samplers.by_name import sampler_maker
 from search.samplers.space import SearchSpace
 from search.samplers.study import NewSampler
-from tests.search.landscape import ARCHITECTURE, EPOCHS, SCALE, SPACE, stage_of, study_of
+from tests.search.landscape import EPOCHS, PRICING, SCALE, SPACE, stage_of, study_of
 
 LEARNT = [
     stage_of(schedule)
@@ -19,7 +19,7 @@ LEARNT = [
 
 
 def maker(*, space: SearchSpace = SPACE, seed: int = 0) -> NewSampler:
-    return sampler_maker("stage-tree", space, SCALE, ARCHITECTURE, seed=seed)
+    return sampler_maker("stage-tree", space, SCALE, PRICING.at, seed=seed)
 
 
 def test_a_search_soon_leads_down_to_the_smallest_networks() -> None:

@@ -1,0 +1,7 @@
+"""The names of what accuracy can be traded against; apart, since pruning takes time to import."""
+
+from typing import Literal, TypeAlias
+
+CostName: TypeAlias = Literal["params", "macs", "bytes"]
+"""`params`: trainable parameters. `macs`: multiply-adds for one image. `bytes`: of the fp32 state
+dict's tensors, buffers included."""
