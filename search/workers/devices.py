@@ -109,15 +109,15 @@ def make_pool(request: PoolRequest, *, cards: Cards, cores: int) -> Pool:
             gpus_per_worker=0.0,
             ahead=_ahead(request, workers),
         )
-    if request.workers is not None:
-        raise RefusedError(
-            f"--workers {request.workers} is how many trials run at once on the CPU, and not on "
-            f"{gpus} GPU(s).\nGive --gpus with --trials-per-gpu, or --gpus 0 with --workers."
-        )
     if cards.failure is not None:
         raise RefusedError(
             f"CUDA cannot start on {cards.count} GPU(s): {cards.failure}\n"
             "Mend their driver, or run on the CPU by --gpus 0."
+        )
+    if request.workers is not None:
+        raise RefusedError(
+            f"--workers {request.workers} is how many trials run at once on the CPU, and not on "
+            f"{gpus} GPU(s).\nGive --gpus with --trials-per-gpu, or --gpus 0 with --workers."
         )
     workers = gpus * request.trials_per_gpu
     return Pool(
