@@ -183,7 +183,8 @@ def _usual_precision(pool: Pool, data: ImageData, earlier: Mapping[str, Any] | N
     """
     if earlier is None:
         return default_precision(pool, data.image_size)
-    return "bf16" if earlier["hardware"]["device_type"] == "cuda" else "fp32"
+    device_type = earlier.get("hardware", {}).get("device_type")
+    return "bf16" if device_type == "cuda" else "fp32"
 
 
 def scale_of(pricing: Pricing, num_classes: int) -> Scale:

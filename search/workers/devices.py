@@ -95,11 +95,7 @@ def make_pool(request: PoolRequest, *, cards: Cards, cores: int) -> Pool:
         RefusedError: More GPUs were asked for than there are, or they cannot be used.
     """
     gpus = cards.count if request.gpus is None else request.gpus
-    if gpus > cards.count:
-        raise RefusedError(
-            f"--gpus {gpus} was asked for, but there are {cards.count}.\n"
-            f"Ask for {cards.count} at most; --gpus 0 runs on the CPU."
-        )
+    _check(request, gpus, cards)
     if not gpus:
         workers = request.workers or max(1, cores)
         return Pool(
@@ -108,16 +104,6 @@ def make_pool(request: PoolRequest, *, cards: Cards, cores: int) -> Pool:
             gpus=0,
             gpus_per_worker=0.0,
             ahead=_ahead(request, workers),
-        )
-    if request.workers is not None:
-        raise RefusedError(
-            f"--workers {request.workers} is how many trials run at once on the CPU, and not on "
-            f"{gpus} GPU(s).\nGive --gpus with --trials-per-gpu, or --gpus 0 with --workers."
-        )
-    if cards.failure is not None:
-        raise RefusedError(
-            f"CUDA cannot start on {cards.count} GPU(s): {cards.failure}\n"
-            "Mend their driver, or run on the CPU by --gpus 0."
         )
     workers = gpus * request.trials_per_gpu
     return Pool(
@@ -129,6 +115,25 @@ def make_pool(request: PoolRequest, *, cards: Cards, cores: int) -> Pool:
         bf16=cards.bf16,
         gpu_names=cards.names,
     )
+
+
+def _check(request: PoolRequest, gpus: int, cards: Cards) -> None:
+    """Refuse GPUs that cannot be had; see `make_pool`."""
+    if gpus > cards.count:
+        raise RefusedError(
+            f"--gpus {gpus} was asked for, but there are {cards.count}.\n"
+            f"Ask for {cards.count} at most; --gpus 0 runs on the CPU."
+        )
+    if gpus and cards.failure is not None:
+        raise RefusedError(
+            f"CUDA cannot start on {cards.count} GPU(s): {cards.failure}\n"
+            "Mend their driver, or run on the CPU by --gpus 0."
+        )
+    if gpus and request.workers is not None:
+        raise RefusedError(
+            f"--workers {request.workers} is how many trials run at once on the CPU, and not on "
+            f"{gpus} GPU(s).\nGive --gpus with --trials-per-gpu, or --gpus 0 with --workers."
+        )
 
 
 def _ahead(request: PoolRequest, workers: int) -> int:
