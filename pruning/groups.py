@@ -1,5 +1,6 @@
 """Channel groups: which tensors must lose a channel together, and how networks are narrowed."""
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -159,8 +160,19 @@ def transplant(
                 f"{name}: {tuple(tensors[name].shape)} was kept of the source, "
                 f"but the target needs {tuple(tensor.shape)}"
             )
-    target.load_state_dict(tensors)
+    load_tensors(target, tensors)
     return target
+
+
+def load_tensors(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network the tensors of one that this same code built.
+
+    Unlike `load_state_dict` alone it says so: some networks ask which version of theirs a state
+    dict is of.
+    """
+    state = OrderedDict(tensors)
+    state._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]
+    net.load_state_dict(state)
 
 
 def cut(
