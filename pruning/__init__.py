@@ -10,10 +10,13 @@ from pruning.errors import (
     StageFormatError,
     StoreError,
     TransplantError,
+    UnprunableError,
 )
+from pruning.graph import GraphArchitecture
 from pruning.groups import Architecture, ChannelGroup, transplant
 from pruning.importance import SCORES, Importance, keep_channels, slim
 from pruning.memory import keep_freed_memory
+from pruning.narrow import Factory
 from pruning.recipe import RECIPE_VERSION, Recipe, RecipeName
 from pruning.rounds import Allocation, Round, Schedule, Start, width_mult
 from pruning.runner import RoundRunner
@@ -39,6 +42,8 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "Draft",
+    "Factory",
+    "GraphArchitecture",
     "Importance",
     "InvalidRoundError",
     "Metrics",
@@ -59,6 +64,7 @@ __all__ = [
     "StoreError",
     "StudentArchitecture",
     "TransplantError",
+    "UnprunableError",
     "allocate",
     "damage",
     "evaluate",

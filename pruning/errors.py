@@ -13,6 +13,10 @@ class TransplantError(PruningError, ValueError):
     """The target network cannot hold the channels that were chosen for it."""
 
 
+class UnprunableError(PruningError, ValueError):
+    """A network whose channels cannot be found, or cannot be cut."""
+
+
 class NonFiniteError(PruningError, ArithmeticError):
     """Training or evaluation produced a number that is infinite or not a number."""
 

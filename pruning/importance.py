@@ -11,8 +11,8 @@ from pruning.errors import TransplantError
 from pruning.groups import (
     Architecture,
     ChannelGroup,
-    batch_norm_scale,
-    path_norms,
+    channel_counts,
+    places_of,
     transplant,
 )
 
@@ -30,14 +30,58 @@ def channel_scores(
 ) -> list[Tensor]:
     """For each group the importance of its channels, shape (channels,); higher is more.
 
-    Channels that pass through no batch norm are ranked by `path_norms`.
+    A channel that passes through several batch norms, as the sums of a residual network do, or at
+    several places of one, has the mean of its scores at all of them: so groups with many norms
+    and with one compare. Channels that pass through none are ranked by `path_norms`.
     """
+    state = net.state_dict()
+    counts = channel_counts(state, groups)
     return [
-        path_norms(net, group)
-        if group.batch_norm is None
-        else SCORES[importance](batch_norm_scale(net, group.batch_norm))
+        _norm_scores(net, group, counts, importance)
+        if group.norms
+        else path_norms(state, group, counts)
         for group in groups
     ]
+
+
+def _norm_scores(
+    net: nn.Module, group: ChannelGroup, counts: Mapping[int, int], importance: Importance
+) -> Tensor:
+    places, scores = places_of(group, counts), []
+    for name in group.norms:
+        score = SCORES[importance](batch_norm_scale(net, name))
+        at = places[f"{name}.weight", 0]
+        scores.append(score[:, None] if at is None else score[at.to(score.device)])
+    return torch.cat(scores, dim=1).mean(1)
+
+
+def batch_norm_scale(net: nn.Module, name: str) -> Tensor:
+    """The scale γ (channels,) of a batch norm, detached.
+
+    Raises:
+        TransplantError: The module of that name is none.
+    """
+    norm = net.get_submodule(name)
+    if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+        raise TransplantError(f"{name} is a {type(norm).__name__}, no batch norm")
+    return norm.weight.detach()
+
+
+def path_norms(
+    tensors: Mapping[str, Tensor], group: ChannelGroup, counts: Mapping[int, int]
+) -> Tensor:
+    """What weights alone tell of a group's channels (channels,).
+
+    For each channel, the product of the norms of the weights that make it and of those that read
+    it: scaling the one up and the other down, which changes no output, changes no norm.
+    """
+    norms = []
+    for (name, axis), at in places_of(group, counts).items():
+        if tensors[name].dim() > 1:
+            weight = tensors[name].transpose(0, axis)
+            rows = weight if at is None else weight[at.to(weight.device)]
+            norms.append(rows.flatten(1).norm(dim=1))
+    return torch.stack(norms).prod(0)
 
 
 def keep_channels(scores: Sequence[Tensor], counts: Sequence[int]) -> list[Tensor]:

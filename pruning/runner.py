@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from data import ImageData, Split
 from pruning.allocation import allocate
-from pruning.groups import Architecture
+from pruning.groups import Architecture, load_tensors
 from pruning.importance import slim
 from pruning.rounds import Round, Schedule
 from pruning.stages import Draft, Origin, Stage, stage_seed
@@ -51,7 +51,7 @@ class RoundRunner:
         recipe = self.origin.recipe
         net = self._placed(self._fresh(self.architecture.channels, stage_id))
         if self.checkpoint is not None:
-            net.load_state_dict(self.checkpoint)
+            load_tensors(net, self.checkpoint)
         else:
             self._train(net, stage_id, recipe.root_epochs, recipe.root_lr, on_epoch, decay=True)
         return self._stage(net, self.architecture.channels, stage_id, None, (), start)
@@ -81,7 +81,7 @@ class RoundRunner:
         stage_id = self.origin.stage_id(parent.id, round_)
         schedule = (*parent.schedule, round_)
         wide = self.architecture.build(parent.channels)
-        wide.load_state_dict(safetensors.torch.load(weights))
+        load_tensors(wide, safetensors.torch.load(weights))
         recipe = self.origin.recipe
         channels = allocate(wide, self.architecture, parent.channels, schedule, recipe.importance)
         if round_.start == "fresh":
@@ -94,7 +94,7 @@ class RoundRunner:
     def test_accuracy(self, stage: Stage, weights: bytes) -> float:
         """Accuracy of a stage on the test split, in [0, 1]."""
         net = self.architecture.build(stage.channels)
-        net.load_state_dict(safetensors.torch.load(weights))
+        load_tensors(net, safetensors.torch.load(weights))
         return self._evaluate(self._placed(net), self.data.test).accuracy
 
     def _fresh(self, channels: tuple[int, ...], stage_id: str) -> nn.Module:

@@ -1,0 +1,113 @@
+"""Any network as an `Architecture`, by its dependency graph."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from pruning.errors import UnprunableError
+from pruning.grouping import find_groups
+from pruning.groups import ChannelGroup, channel_counts
+from pruning.narrow import Factory, Tally, build_narrow, build_without_weights, shrink, tally
+from pruning.verification import verify_narrow, verify_wide
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GraphArchitecture:
+    """A network of a factory as an `Architecture`; make it by `of`.
+
+    Every group of channels that can be cut is a block, in the order of the network's layers.
+
+    Attributes:
+        factory: Builds the root.
+        channels: The groups' channels in the root.
+        num_classes: Size of the output.
+        round_to: Counts that follow from a width are multiples of it, where the root's allows.
+    """
+
+    factory: Factory
+    channels: tuple[int, ...]
+    num_classes: int
+    round_to: int
+    _groups: tuple[ChannelGroup, ...]
+    _tally: Tally
+
+    @classmethod
+    def of(cls, factory: Factory, *, image_size: int, round_to: int = 1) -> Self:
+        """Find the groups of a factory's network, and try out that it can be cut.
+
+        The caller's random numbers are left as they are.
+
+        Args:
+            factory: Builds the network; images (N, 3, H, W) to logits (N, classes).
+            image_size: Side of the square images that it is meant for.
+            round_to: Multiples in which a width leaves channels, at least one of them.
+
+        Raises:
+            UnprunableError: The network cannot be run, followed or cut.
+        """
+        if round_to < 1:
+            raise UnprunableError(f"channels are left in multiples of 1 or more, not {round_to}.")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            net = factory.build()
+            num_classes = verify_wide(net, image_size)
+            groups = find_groups(build_without_weights(factory) or net, image_size)
+            counts = channel_counts(net.state_dict(), groups)
+            architecture = cls(
+                factory=factory,
+                channels=tuple(counts[group.block] for group in groups),
+                num_classes=num_classes,
+                round_to=round_to,
+                _groups=groups,
+                _tally=tally(net, groups),
+            )
+            narrow = architecture.build([(count + 1) // 2 for count in architecture.channels])
+            verify_narrow(net, narrow, groups, image_size)
+        return architecture
+
+    def channels_at(self, width_mult: float, of: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Every group at its share, rounded down to a multiple of `round_to`, at least one."""
+        return tuple(
+            self._rounded(int(count * width_mult), count)
+            for count in (self.channels if of is None else of)
+        )
+
+    def _rounded(self, share: int, count: int) -> int:
+        least = max(self.round_to, share // self.round_to * self.round_to)
+        return count if share >= count else min(count, least)
+
+    def build(self, channels: Sequence[int]) -> nn.Module:
+        """A fresh network: the factory's own at the root's counts, else as `build_narrow` says."""
+        if tuple(channels) == self.channels:
+            return self.factory.build()
+        return build_narrow(self.factory, self._groups, channels)
+
+    def groups(self) -> tuple[ChannelGroup, ...]:
+        """One group per block."""
+        return self._groups
+
+    def params(self, channels: Sequence[int]) -> int:
+        """Trainable parameters."""
+        return self._tally(channels)
+
+    def macs(self, channels: Sequence[int], image_size: int) -> int:
+        """Multiply-adds of convolutions and matrix products for one image."""
+        return _macs(self, tuple(channels), image_size)
+
+
+@lru_cache(maxsize=4096)
+def _macs(architecture: GraphArchitecture, channels: tuple[int, ...], image_size: int) -> int:
+    net = build_without_weights(architecture.factory)
+    if net is None:
+        net = architecture.build(channels)
+    else:
+        shrink(net, architecture.groups(), channels)
+    image = torch.empty(1, 3, image_size, image_size, device=next(net.parameters()).device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net.eval()(image)
+    return int(counter.get_total_flops()) // 2
