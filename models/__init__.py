@@ -1,5 +1,13 @@
 """Networks. This package knows nothing of pruning."""
 
+from models.named import NamedNetwork, NetworkError
 from models.student import StudentNet, multiply_adds, parameter_count, student_channels
 
-__all__ = ["StudentNet", "multiply_adds", "parameter_count", "student_channels"]
+__all__ = [
+    "NamedNetwork",
+    "NetworkError",
+    "StudentNet",
+    "multiply_adds",
+    "parameter_count",
+    "student_channels",
+]

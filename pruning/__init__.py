@@ -32,6 +32,7 @@ from pruning.training import (
     recalibrate,
     train_epoch,
 )
+from pruning.weights import Weights, read_weights
 
 __all__ = [
     "RECIPE_VERSION",
@@ -65,6 +66,7 @@ __all__ = [
     "StudentArchitecture",
     "TransplantError",
     "UnprunableError",
+    "Weights",
     "allocate",
     "damage",
     "evaluate",
@@ -73,6 +75,7 @@ __all__ = [
     "keep_freed_memory",
     "new_optimizer",
     "read_checkpoint",
+    "read_weights",
     "recalibrate",
     "slim",
     "stage_ids",

@@ -11,8 +11,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pruning.errors import UnprunableError
 from pruning.grouping import find_groups
-from pruning.groups import ChannelGroup, channel_counts
-from pruning.narrow import Factory, Tally, build_narrow, build_without_weights, shrink, tally
+from pruning.groups import ChannelGroup, channel_counts, in_multiples
+from pruning.narrow import (
+    Factory,
+    Tally,
+    build_narrow,
+    build_without_weights,
+    count_bytes,
+    count_parameters,
+    shrink,
+)
 from pruning.verification import verify_narrow, verify_wide
 
 
@@ -34,7 +42,8 @@ class GraphArchitecture:
     num_classes: int
     round_to: int
     _groups: tuple[ChannelGroup, ...]
-    _tally: Tally
+    _parameters: Tally
+    _bytes: Tally
 
     @classmethod
     def of(cls, factory: Factory, *, image_size: int, round_to: int = 1) -> Self:
@@ -64,7 +73,8 @@ class GraphArchitecture:
                 num_classes=num_classes,
                 round_to=round_to,
                 _groups=groups,
-                _tally=tally(net, groups),
+                _parameters=count_parameters(net, groups),
+                _bytes=count_bytes(net, groups),
             )
             narrow = architecture.build([(count + 1) // 2 for count in architecture.channels])
             verify_narrow(net, narrow, groups, image_size)
@@ -73,13 +83,9 @@ class GraphArchitecture:
     def channels_at(self, width_mult: float, of: Sequence[int] | None = None) -> tuple[int, ...]:
         """Every group at its share, rounded down to a multiple of `round_to`, at least one."""
         return tuple(
-            self._rounded(int(count * width_mult), count)
+            in_multiples(int(count * width_mult), count, self.round_to)
             for count in (self.channels if of is None else of)
         )
-
-    def _rounded(self, share: int, count: int) -> int:
-        least = max(self.round_to, share // self.round_to * self.round_to)
-        return count if share >= count else min(count, least)
 
     def build(self, channels: Sequence[int]) -> nn.Module:
         """A fresh network: the factory's own at the root's counts, else as `build_narrow` says."""
@@ -93,7 +99,11 @@ class GraphArchitecture:
 
     def params(self, channels: Sequence[int]) -> int:
         """Trainable parameters."""
-        return self._tally(channels)
+        return self._parameters(channels)
+
+    def size_bytes(self, channels: Sequence[int]) -> int:
+        """Bytes of the state dict."""
+        return self._bytes(channels)
 
     def macs(self, channels: Sequence[int], image_size: int) -> int:
         """Multiply-adds of convolutions and matrix products for one image."""

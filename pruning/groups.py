@@ -100,6 +100,18 @@ class ChannelGroup:
         return () if self.batch_norm is None else (self.batch_norm, *self.further_norms)
 
 
+def in_multiples(share: int, count: int, multiple: int) -> int:
+    """How many of `count` channels a `share` of them leaves, in multiples where they allow it.
+
+    Args:
+        share: Channels that a width would leave, any multiple aside.
+        count: Channels that there are.
+        multiple: At least one of it is left, or all channels where there are fewer.
+    """
+    least = max(multiple, share // multiple * multiple)
+    return count if share >= count else min(count, least)
+
+
 class Architecture(Protocol):
     """All that pruning needs to know of a kind of network.
 

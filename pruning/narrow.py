@@ -2,7 +2,7 @@
 
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,13 +80,13 @@ def _fills_itself(module: nn.Module) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Tally:
-    """The number of a network's trainable parameters as a function of its channel counts.
+    """A total over a network's tensors as a function of its channel counts.
 
     A tensor has as many values as the product of its axes' sizes, each of them a constant and a
     multiple of each block's channels; at most two of them vary.
 
     Attributes:
-        constant: For each tensor, the product of the sizes that do not vary.
+        constant: For each tensor, the product of the sizes that do not vary and of its weight.
         axes: For each tensor its two varying axes, rows of `offset` and `slope`; the last row
             is of size 1 and stands for none.
         offset: For each varying axis, the places that are nobody's.
@@ -99,13 +99,26 @@ class Tally:
     slope: _Integers
 
     def __call__(self, channels: Sequence[int]) -> int:
-        """Parameters at these counts."""
+        """The total at these counts."""
         sizes = self.offset + self.slope @ np.asarray(channels, dtype=np.int64)
         return int((self.constant * sizes[self.axes].prod(1)).sum())
 
 
-def tally(net: nn.Module, groups: Sequence[ChannelGroup]) -> Tally:
-    """Count the trainable parameters of the whole network."""
+def count_parameters(net: nn.Module, groups: Sequence[ChannelGroup]) -> Tally:
+    """The trainable parameters of a network, which is whole."""
+    trainable = {name: one for name, one in net.named_parameters() if one.requires_grad}
+    return _tally(trainable, groups, dict.fromkeys(trainable, 1))
+
+
+def count_bytes(net: nn.Module, groups: Sequence[ChannelGroup]) -> Tally:
+    """The bytes of the state dict of a network, which is whole."""
+    state = net.state_dict()
+    return _tally(state, groups, {name: tensor.itemsize for name, tensor in state.items()})
+
+
+def _tally(
+    tensors: Mapping[str, Tensor], groups: Sequence[ChannelGroup], weights: Mapping[str, int]
+) -> Tally:
     parts: dict[tuple[str, int], tuple[Part, ...]] = {}
     for group in groups:
         parts |= dict.fromkeys(group.ties, (Part(group.block, 1),))
@@ -121,11 +134,9 @@ def tally(net: nn.Module, groups: Sequence[ChannelGroup]) -> Tally:
             else:
                 slope[row, block] += places
     constant, axes = [], []
-    for name, parameter in net.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        varying = [axis for axis in range(parameter.dim()) if (name, axis) in rows]
-        sizes = [size for axis, size in enumerate(parameter.shape) if axis not in varying]
-        constant.append(int(np.prod(sizes, dtype=np.int64)))
+    for name, tensor in tensors.items():
+        varying = [axis for axis in range(tensor.dim()) if (name, axis) in rows]
+        sizes = [size for axis, size in enumerate(tensor.shape) if axis not in varying]
+        constant.append(weights[name] * int(np.prod(sizes, dtype=np.int64)))
         axes.append(([rows[name, axis] for axis in varying] + [-1, -1])[:2])
     return Tally(constant=np.array(constant), axes=np.array(axes), offset=offset, slope=slope)

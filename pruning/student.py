@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from models import StudentNet, multiply_adds, parameter_count
-from pruning.groups import ChannelGroup
+from pruning.groups import ChannelGroup, in_multiples
 
 Prune: TypeAlias = Literal["notebook", "all"]
 """Which blocks may lose channels.
@@ -27,6 +27,7 @@ class StudentArchitecture:
         channels: The eight blocks' channels of the root.
         num_classes: Size of the output.
         prune: Which blocks may lose channels.
+        round_to: Of what counts are multiples, where the root's allow.
 
     Source: notebook, table "一些實作細節" and `network_slimming`.
     """
@@ -34,11 +35,12 @@ class StudentArchitecture:
     channels: tuple[int, ...]
     num_classes: int
     prune: Prune = "notebook"
+    round_to: int = 1
 
     def channels_at(self, width_mult: float, of: Sequence[int] | None = None) -> tuple[int, ...]:
-        """The blocks that may be pruned at their share, truncated, at least one channel each."""
+        """The blocks that may be pruned at their share, truncated; see `in_multiples`."""
         return tuple(
-            max(1, int(count * self._share(block, width_mult)))
+            in_multiples(int(count * self._share(block, width_mult)), count, self.round_to)
             for block, count in enumerate(self.channels if of is None else of)
         )
 

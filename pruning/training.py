@@ -187,9 +187,11 @@ def recalibrate(
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = 1.0
-    net.train()
+    net.eval()  # what drops channels or blocks in training does not when the statistics are used
+    for norm in norms:
+        norm.train()
     chosen = torch.randperm(len(data.train), generator=generator)[:_CALIBRATION_IMAGES]
-    # In training mode, a forward pass is what moves the statistics.
+    # A forward pass is what moves the statistics of a norm in training mode.
     for batch, _ in enumerate(
         _forward(net, data.train, chosen, data.image_size, precision), start=1
     ):

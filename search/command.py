@@ -15,6 +15,7 @@ from search.configuration import SearchConfig, at_home
 from search.console import Console, reader_may_leave
 from search.errors import BrokenOffError, LedgerError, RefusedError, SearchError, in_words
 from search.interruption import heed
+from search.kept import from_record, going_on
 
 # Imports inside the functions below spare --help and refusals the seconds that torch and Ray take.
 _REFUSED, _INTERRUPTED = 2, 130
@@ -109,10 +110,9 @@ def _parse(arguments: Sequence[str]) -> SearchConfig:
         return tyro.cli(SearchConfig, args=arguments).at_home()
     from search.results.folder import ResultsFolder
 
-    kept = SearchConfig.from_json(ResultsFolder(at_home(resumed)).read()["config"])
+    kept = from_record(ResultsFolder(at_home(resumed)).read()["config"])
     config = tyro.cli(SearchConfig, args=arguments, default=kept).at_home()
-    config.resumes(kept)
-    return config.after(kept)
+    return going_on(config, kept)
 
 
 def _check_encoding(arguments: Sequence[str]) -> None:

@@ -2,11 +2,10 @@
 
 import math
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 from tyro.conf import arg
 
 from search.errors import RefusedError
@@ -16,38 +15,12 @@ from search.samplers.names import SamplerName
 if TYPE_CHECKING:
     from search.samplers.space import SearchSpace
 
-_CHANGEABLE = frozenset(
-    (
-        "data",
-        "data_root",
-        "gpus",
-        "workers",
-        "trials_per_gpu",
-        "trials",
-        "max_epochs",
-        "max_hours",
-        "stop_when_flat",
-        "confirm",
-        "address",
-    )
-)
-# Before these were choices.
-_BEFORE = {
-    "allocations": ("uniform",),
-    "starts": ("inherit",),
-    "stop_when_flat": False,
-    "prune": "notebook",
-    "confirm": 0,
-    "cost": "params",
-    "skip_broken": False,
-}
 DEFAULT_EPOCHS = 300
 """Of a search that is given neither `--max-epochs` nor `--trials`."""
 
 MANY_TRIALS = 10**9
 """As good as no limit."""
 
-_EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS
 _NAMED_SETS = ("digits", "fashion-mnist")
 
 
@@ -99,11 +72,21 @@ class SearchConfig:
             "otherwise; the start says which."
         ),
     ] = False
+    model: Annotated[
+        str,
+        _flag(
+            "NAME",
+            "The network to prune: student, the notebook's StudentNet; torchvision:NAME; "
+            "timm:NAME; or a factory of yours, package.module:factory or FILE.py:factory, which "
+            "is called with num_classes= and returns a module that maps images (N, 3, H, W) to "
+            "logits.",
+        ),
+    ] = "student"
     checkpoint: Annotated[
         Path | None,
         _flag(
             "FILE",
-            "A trained StudentNet to prune, such as the notebook's state dict; no code is run.",
+            "Trained weights of the network, such as the notebook's state dict; no code is run.",
             default="train one",
         ),
     ] = None
@@ -197,6 +180,10 @@ class SearchConfig:
             "networks of 15,000 parameters and less."
         ),
     ] = "all"
+    round_to: Annotated[
+        int,
+        _flag("N", "Leave channels in multiples of N, as accelerators like them."),
+    ] = 1
     cost: Annotated[
         CostName,
         arg(
@@ -282,6 +269,7 @@ class SearchConfig:
             ("max-epochs", self.max_epochs, 1, 10**12),
             ("max-rounds", self.max_rounds, 1, 64),
             ("confirm", self.confirm, 0, 1000),
+            ("round-to", self.round_to, 1, 1024),
             ("seed", self.seed, 0, 2**63 - 1),
         ]
         rules: list[tuple[str, Any, str, bool]] = [
@@ -331,11 +319,17 @@ class SearchConfig:
         return self.resume or self.out or Path("results") / name
 
     def at_home(self) -> Self:
-        """The configuration with `~` expanded, which a shell leaves alone in --checkpoint=~/x."""
+        """The configuration with `~` expanded, which a shell leaves alone in --checkpoint=~/x.
+
+        A file of --model is named by its absolute path.
+        """
         paths = ("data_root", "checkpoint", "out", "resume")
         given: dict[str, Any] = {
             name: at_home(path) for name in paths if (path := getattr(self, name)) is not None
         }
+        place, _, factory = self.model.rpartition(":")
+        if place.endswith(".py"):
+            given["model"] = f"{at_home(Path(place)).absolute()}:{factory}"
         return replace(self, **given)
 
     def space(self) -> "SearchSpace":
@@ -363,8 +357,8 @@ class SearchConfig:
         return replace(
             self,
             data=self._data,
-            data_root=_absolute(self.data_root),
-            checkpoint=_absolute(self.checkpoint),
+            data_root=absolute(self.data_root),
+            checkpoint=absolute(self.checkpoint),
             image_size=image_size,
             precision=self.precision or precision,
             out=None,
@@ -381,62 +375,6 @@ class SearchConfig:
                 f"--data {self.data} leads nowhere ({error}); give another path."
             ) from error
 
-    def resumes(self, kept: "SearchConfig") -> None:
-        """Check that this configuration may go on with a search that was started with `kept`.
-
-        Raises:
-            RefusedError: It differs where the stages would no longer be comparable.
-        """
-        if self.out is not None:
-            raise RefusedError("--out starts a search and --resume goes on with one: give one.")
-        for field in fields(self):
-            mine, theirs = (_absolute(getattr(one, field.name)) for one in (self, kept))
-            if field.name not in (*_CHANGEABLE, "resume", "out") and mine != theirs:
-                raise RefusedError(
-                    f"This search was started {_given(field.name, theirs)}, not "
-                    f"{_given(field.name, mine)}.\n"
-                    "Leave the flag out, or start another search with --out."
-                )
-
-    def after(self, kept: "SearchConfig") -> Self:
-        """This configuration, which goes on with `kept`, without what its new --gpus replace.
-
-        What is not given anew stands as it was kept; but --workers is for the CPU.
-        """
-        stale = self.gpus not in (0, kept.gpus) and self.workers == kept.workers
-        return replace(self, workers=None) if stale else self
-
-    def to_json(self) -> dict[str, Any]:
-        """The configuration as JSON values."""
-        return {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in asdict(self).items()
-            if name not in ("out", "resume")
-        }
-
-    @classmethod
-    def from_json(cls, record: object) -> Self:
-        """The configuration that `to_json` wrote.
-
-        Raises:
-            RefusedError: It is damaged: a setting is missing, unknown, or not of its type.
-        """
-        if not isinstance(record, dict):
-            raise RefusedError("The configuration in search.json is damaged.")
-        values: dict[str, Any] = _BEFORE | {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in record.items()
-        }
-        try:
-            for name in ("data_root", "checkpoint"):
-                values[name] = None if values[name] is None else Path(values[name])
-            for name, hint in get_type_hints(cls).items():
-                if name not in ("out", "resume"):
-                    check_type(values[name], hint, collection_check_strategy=_EVERY_ITEM)
-            return cls(**values)
-        except (KeyError, TypeError, TypeCheckError) as error:
-            raise RefusedError(f"The configuration in search.json is damaged: {error}.") from error
-
 
 def at_home(path: Path) -> Path:
     """A path with `~` expanded.
@@ -450,16 +388,6 @@ def at_home(path: Path) -> Path:
         raise RefusedError(f"{path}: there is no such user, or none with a home.") from None
 
 
-def _absolute(value: Any) -> Any:
+def absolute(value: Any) -> Any:
+    """A path as an absolute one; anything else as it is."""
     return value.absolute() if isinstance(value, Path) else value
-
-
-def _given(name: str, value: Any) -> str:
-    """How a setting is given on the command line."""
-    flag = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"with --{flag}" if value else f"with --no-{flag}"
-    if value is None:
-        return f"without --{flag}"
-    shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
-    return f"with --{flag} {shown}"

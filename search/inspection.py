@@ -15,6 +15,7 @@ from search.campaign.ledger import Ledger, Trial
 from search.configuration import SearchConfig
 from search.console import Console, reader_may_leave
 from search.errors import LedgerError, RefusedError
+from search.kept import from_record
 from search.results.folder import ResultsFolder
 from search.results.tables import candidates_csv, pareto_csv
 
@@ -68,7 +69,7 @@ def inspect(folder: ResultsFolder, console: Console) -> list[str]:
         RefusedError: No search lives there.
         LedgerError: Its ledger cannot be read.
     """
-    config = SearchConfig.from_json(folder.read()["config"])
+    config = from_record(folder.read()["config"])
     findings: list[str] = []
     if not folder.stages.is_dir():
         return ["stages/ is missing"]
@@ -136,7 +137,7 @@ def _superfluous(folder: ResultsFolder, store: StageStore) -> list[str]:
 
 
 def _mend(folder: ResultsFolder) -> None:
-    config = SearchConfig.from_json(folder.read()["config"])
+    config = from_record(folder.read()["config"])
     store = StageStore(folder.stages, repair=True)
     folder.write_table("candidates.csv", candidates_csv(store, config.cost))
     folder.write_table("pareto.csv", pareto_csv(store, config.cost))

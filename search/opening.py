@@ -20,6 +20,7 @@ from search.console import Console
 from search.errors import RefusedError
 from search.front.cost import Pricing
 from search.front.hypervolume import Scale
+from search.kept import to_record
 from search.results.description import describe
 from search.results.folder import ResultsFolder
 from search.root import Root
@@ -145,7 +146,7 @@ def open_search(
         device_type=pool.device_type,
         precision=precision,
     )
-    description = describe(config.to_json(), data, origin, describe_hardware(pool), earlier)
+    description = describe(to_record(config), data, origin, describe_hardware(pool), earlier)
     if earlier is None:
         folder.write(description)  # before all else: what has no search.json is nobody's
     try:

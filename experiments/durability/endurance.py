@@ -25,7 +25,7 @@ import tyro
 
 from pruning import StageStore
 from search.campaign.ledger import Ledger
-from search.configuration import SearchConfig
+from search.kept import from_record
 from search.results.folder import ResultsFolder
 
 _ROOT = Path(__file__).parents[2]
@@ -129,7 +129,7 @@ def _report(
     asked: Endurance, folder: Path, trace: Path, kills: Kills, calm: float, rough: float
 ) -> None:
     description = ResultsFolder(folder).read()
-    config = SearchConfig.from_json(description["config"])
+    config = from_record(description["config"])
     space = config.space()
     trials, store = list(Ledger(folder / "study.db", space)), StageStore(folder / "stages")
     schedules = [trial.schedule for trial in trials]

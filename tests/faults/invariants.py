@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 
 from pruning import StageStore
 from search.campaign.ledger import Ledger
-from search.configuration import SearchConfig
+from search.kept import from_record
 from search.results.folder import ResultsFolder
 from search.results.tables import candidates_csv, pareto_csv
 from tests.command import states
@@ -22,7 +22,7 @@ def assert_whole(folder: Path, trials: int, *, damaged: bool = False) -> None:
     """
     assert states(folder) == [TrialState.COMPLETE] * trials
     assert not list(folder.rglob(".unfinished-*"))
-    config = SearchConfig.from_json(ResultsFolder(folder).read()["config"])
+    config = from_record(ResultsFolder(folder).read()["config"])
     space = config.space()
     store = StageStore(folder / "stages")
     for stage in store:

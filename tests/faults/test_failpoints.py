@@ -6,7 +6,7 @@ import pytest
 
 from pruning import StageStore
 from search.campaign.ledger import Ledger
-from search.configuration import SearchConfig
+from search.kept import from_record
 from search.results.folder import ResultsFolder
 from tests.command import SMALL, Command, states
 from tests.faults.conftest import Faulty
@@ -91,7 +91,7 @@ def test_a_round_without_memory_fails_its_trial_alone(faulty: Faulty) -> None:
     done = command(*SMALL, "--workers", "1", "--trials", "6", "--out", "out")
     assert done.returncode == 0, done.stderr
     assert "1 failed: out of memory" in done.stdout
-    space = SearchConfig.from_json(ResultsFolder(out).read()["config"]).space()
+    space = from_record(ResultsFolder(out).read()["config"]).space()
     trials = list(Ledger(out / "study.db", space))
     (failed,) = [trial for trial in trials if trial.failed]
     assert failed.reason == "out of memory"

@@ -309,6 +309,15 @@ def test_recalibration_takes_statistics_of_centre_crops_and_nothing_else(
     assert stem[1].momentum == nn.BatchNorm2d(1).momentum
 
 
+def test_recalibration_sees_what_evaluation_does(digits: ImageData) -> None:
+    """Dropout in front of a norm takes no part in its statistics."""
+    net = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(3))
+    recalibrate(net, digits, generator=generator())
+    plain = nn.Sequential(nn.Identity(), nn.BatchNorm2d(3))
+    recalibrate(plain, digits, generator=generator())
+    assert torch.equal(net[1].running_var, plain[1].running_var)
+
+
 def test_recalibration_is_the_library_s_plain_average_to_the_bit(
     digits: ImageData, architecture: StudentArchitecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

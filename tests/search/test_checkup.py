@@ -7,6 +7,7 @@ from pruning import StageStore
 from search.campaign.ledger import Ledger
 from search.configuration import SearchConfig
 from search.inspection import main
+from search.kept import to_record
 from search.results.folder import ResultsFolder
 from search.results.tables import candidates_csv, pareto_csv
 from tests.command import snapshot
@@ -21,7 +22,7 @@ def whole(tmp_path: Path) -> Path:
         rates=SPACE.rates, epochs=SPACE.epochs, lrs=SPACE.lrs, max_rounds=SPACE.max_rounds
     )
     with folder.locked(resume=False):
-        folder.write({"config": config.to_json()})
+        folder.write({"config": to_record(config)})
     ledger, store = Ledger(folder.ledger, SPACE), StageStore(folder.stages)
     for schedule in (rounds(0.5), rounds(0.5, 0.7), rounds(0.9)):
         trial = ledger.add(schedule)

@@ -7,6 +7,7 @@ import pytest
 
 from search.configuration import DEFAULT_EPOCHS, MANY_TRIALS, SearchConfig
 from search.errors import RefusedError
+from search.kept import from_record, going_on, to_record
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_numbers_outside_their_range_are_refused(change: dict[str, Any], flag: s
 
 def test_json_round_trip() -> None:
     config = SearchConfig(data_root=Path("/somewhere"), rates=(0.5,), trials=3)
-    assert SearchConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert from_record(json.loads(json.dumps(to_record(config)))) == config
 
 
 @pytest.mark.parametrize(
@@ -65,26 +66,26 @@ def test_json_round_trip() -> None:
 )
 def test_a_damaged_record_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(RefusedError, match="damaged"):
-        SearchConfig.from_json(SearchConfig().to_json() | change)
+        from_record(to_record(SearchConfig()) | change)
 
 
 @pytest.mark.parametrize("flag", ["allocations", "starts", "stop_when_flat", "skip_broken"])
 def test_searches_from_before_a_flag_have_its_default(flag: str) -> None:
-    record = SearchConfig(trials=3).to_json()
+    record = to_record(SearchConfig(trials=3))
     del record[flag]
-    assert SearchConfig.from_json(record) == SearchConfig(trials=3)
+    assert from_record(record) == SearchConfig(trials=3)
 
 
 def test_searches_from_before_prune_was_a_choice_prune_what_the_notebook_does() -> None:
-    record = SearchConfig().to_json()
+    record = to_record(SearchConfig())
     del record["prune"]
-    assert SearchConfig.from_json(record) == SearchConfig(prune="notebook")
+    assert from_record(record) == SearchConfig(prune="notebook")
 
 
 @pytest.mark.parametrize("record", [None, [], "config", {}])
 def test_what_is_no_record_is_refused(record: object) -> None:
     with pytest.raises(RefusedError, match="damaged"):
-        SearchConfig.from_json(record)
+        from_record(record)
 
 
 def test_a_resolved_configuration_does_not_depend_on_the_present_folder(
@@ -138,7 +139,7 @@ def test_the_default_folder_is_named_for_the_data() -> None:
 )
 def test_what_may_change_on_resume(change: dict[str, Any]) -> None:
     kept = SearchConfig()
-    replace(kept, resume=Path("here"), **change).resumes(kept)
+    going_on(replace(kept, resume=Path("here"), **change), kept)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_what_may_change_on_resume(change: dict[str, Any]) -> None:
 def test_what_may_not_change_on_resume(change: dict[str, Any], message: str) -> None:
     kept = SearchConfig()
     with pytest.raises(RefusedError, match=message):
-        replace(kept, resume=Path("here"), **change).resumes(kept)
+        going_on(replace(kept, resume=Path("here"), **change), kept)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_workers_of_the_cpu_are_not_kept_for_gpus(
     kept: dict[str, Any], given: dict[str, Any], workers: int | None
 ) -> None:
     before = SearchConfig(**kept)
-    assert replace(before, **given).after(before).workers == workers
+    assert going_on(replace(before, **given), before).workers == workers
 
 
 @pytest.mark.parametrize(
