@@ -18,6 +18,11 @@ settings.load_profile("shared-machine")
 torch.set_num_threads(1)
 
 
+# Tests may be started to ignore these, as background jobs are; searches that they start would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--share",
