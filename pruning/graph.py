@@ -56,7 +56,8 @@ class GraphArchitecture:
             torch.manual_seed(0)
             net = factory.build()
             num_classes = verify_wide(net, image_size)
-            groups = find_groups(build_without_weights(factory) or net, image_size)
+            shadow = _shadow(factory, image_size)
+            groups = find_groups(net if shadow is None else shadow, image_size)
             counts = channel_counts(net.state_dict(), groups)
             architecture = cls(
                 factory=factory,
@@ -102,12 +103,29 @@ class GraphArchitecture:
 
 @lru_cache(maxsize=4096)
 def _macs(architecture: GraphArchitecture, channels: tuple[int, ...], image_size: int) -> int:
-    net = build_without_weights(architecture.factory)
+    net = _shadow(architecture.factory, image_size)
     if net is None:
         net = architecture.build(channels)
     else:
         shrink(net, architecture.groups(), channels)
-    image = torch.empty(1, 3, image_size, image_size, device=next(net.parameters()).device)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net.eval()(image)
+    with FlopCounterMode(display=False) as counter:
+        _look_at_an_image(net, image_size)
     return int(counter.get_total_flops()) // 2
+
+
+def _shadow(factory: Factory, image_size: int) -> nn.Module | None:
+    """The network without weights; None if it needs their values to run, as few do."""
+    net = build_without_weights(factory)
+    if net is None:
+        return None
+    try:
+        _look_at_an_image(net, image_size)
+    except Exception:  # others' code may do anything with values
+        return None
+    return net
+
+
+def _look_at_an_image(net: nn.Module, image_size: int) -> None:
+    device = next(net.parameters()).device
+    with torch.no_grad():
+        net.eval()(torch.zeros(1, 3, image_size, image_size, device=device))

@@ -46,7 +46,8 @@ def verify_narrow(
     """Check that a narrow network runs, and computes what the wide one does of its channels.
 
     The wide network is made to ignore the channels that the narrow one lacks by zeros in all
-    weights that read them. Networks with a norm over channels cannot be compared so.
+    weights that read them. Networks in which they pass through a
+    norm over channels cannot be compared so.
 
     Args:
         net: The wide network; its weights are overwritten.
@@ -60,7 +61,7 @@ def verify_narrow(
     for training, size in _CALLS:
         images = torch.rand(size, 3, image_size, image_size)
         _run(narrow.train(training), images, "with half of its channels ")
-    if any(map(mixes_channels, net.modules())):
+    if norms_mix(net, groups):
         return
     _liven(net)
     wide = net.double()
@@ -80,6 +81,13 @@ def verify_narrow(
             "read them: something in it mixes channels without a weight for each, such as a "
             "shuffle, a mean or a softmax over channels. Such a network cannot be pruned here."
         )
+
+
+def norms_mix(net: nn.Module, groups: Sequence[ChannelGroup]) -> bool:
+    """Whether a norm makes a channel of these groups depend on others."""
+    mixing = {f"{name}.weight" for name, layer in net.named_modules() if mixes_channels(layer)}
+    counts = channel_counts(net.state_dict(), groups)
+    return any(name in mixing for group in groups for name, _ in places_of(group, counts))
 
 
 def _refuse_shared_tensors(net: nn.Module) -> None:

@@ -146,6 +146,28 @@ class AllOut(nn.Module):
         return logits
 
 
+class LooksAtWeights(nn.Module):
+    """Needs values of tensors when it is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps, self.fc = conv(3, 8), nn.Linear(8, 10)
+        self.rate = torch.linspace(0, 1, 3)[1].item()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.fc(self.rate * self.maps(images).mean((2, 3)))
+        return logits
+
+
+class LooksAtImages(TwoOutputs):
+    """Needs values of tensors when it runs."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert images.max().item() < 2
+        logits: Tensor = self.fc(self.maps(images).mean((2, 3)))
+        return logits
+
+
 class WrongSize(TwoOutputs):
     """Was written for images of another size."""
 
