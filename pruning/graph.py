@@ -67,8 +67,7 @@ class GraphArchitecture:
                 _groups=groups,
                 _tally=tally(net, groups),
             )
-            narrow = architecture.build([(count + 1) // 2 for count in architecture.channels])
-            verify_narrow(net, narrow, groups, image_size)
+            verify_narrow(net, architecture.build(architecture._uneven()), groups, image_size)
         return architecture
 
     def channels_at(self, width_mult: float, of: Sequence[int] | None = None) -> tuple[int, ...]:
@@ -77,6 +76,10 @@ class GraphArchitecture:
             self._rounded(int(count * width_mult), count)
             for count in (self.channels if of is None else of)
         )
+
+    def _uneven(self) -> list[int]:
+        """A half or a third of each group's channels: few that must be alike are so by chance."""
+        return [-(-count // (2 + block % 2)) for block, count in enumerate(self.channels)]
 
     def _rounded(self, share: int, count: int) -> int:
         least = max(self.round_to, share // self.round_to * self.round_to)

@@ -55,7 +55,7 @@ def trace(net: nn.Module, image_size: int) -> list[TracedAxis]:
         UnprunableError: Torch-Pruning cannot follow the network.
     """
     device = next(net.parameters()).device
-    pixels = nn.Parameter(torch.empty(1, 3, image_size, image_size, device=device))
+    pixels = nn.Parameter(torch.zeros(1, 3, image_size, image_size, device=device))
     channels = _Channels(net)
     try:
         with torch.enable_grad(), warnings.catch_warnings():

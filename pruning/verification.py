@@ -19,8 +19,11 @@ def verify_wide(net: nn.Module, image_size: int) -> int:
 
     Raises:
         UnprunableError: It does not give logits (N, classes) of N images, in training or
-            evaluation, or has one tensor under two names, which no stage can hold.
+            evaluation, has no parameters, or has one tensor under two names, which no stage can
+            hold.
     """
+    if next(net.parameters(), None) is None:
+        raise UnprunableError(f"{type(net).__name__} has no parameters, and so nothing to prune.")
     _refuse_shared_tensors(net)
     widths = set()
     for training, size in _CALLS:
@@ -60,12 +63,12 @@ def verify_narrow(
     """
     for training, size in _CALLS:
         images = torch.rand(size, 3, image_size, image_size)
-        _run(narrow.train(training), images, "with half of its channels ")
+        _run(narrow.train(training), images, "with fewer channels ")
     if norms_mix(net, groups):
         return
     _liven(net)
     wide = net.double()
-    kept, dropped = _halves(narrow, wide, groups)
+    kept, dropped = _divided(narrow, wide, groups)
     transplant(wide, narrow.double(), groups, kept)
     _silence(wide, groups, dropped)
     images = torch.rand(2, 3, image_size, image_size, dtype=torch.float64)
@@ -127,7 +130,7 @@ def _liven(net: nn.Module) -> None:
             nn.init.uniform_(parameter, 0.5, 1.5)
 
 
-def _halves(
+def _divided(
     narrow: nn.Module, wide: nn.Module, groups: Sequence[ChannelGroup]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """For each group, channels that are kept and those that are dropped, at random."""

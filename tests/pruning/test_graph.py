@@ -25,25 +25,18 @@ from pruning import (
     StageStore,
     Start,
     StudentArchitecture,
-    UnprunableError,
     allocate,
     slim,
 )
 from pruning.groups import channel_counts, load_tensors, places_of
 from pruning.importance import channel_scores, keep_channels
 from tests.pruning.factories import (
-    AllOut,
-    ByBatch,
     Called,
     Handmade,
     LooksAtImages,
     LooksAtWeights,
-    Shuffled,
     Split,
     Torchvision,
-    Twice,
-    TwoOutputs,
-    WrongSize,
     student,
 )
 
@@ -263,23 +256,6 @@ def test_the_classifiers_outputs_stay() -> None:
     assert architecture.num_classes == 10
     last = architecture.build(architecture.channels_at(0)).get_submodule("classifier.1")
     assert last.weight.shape[:2] == (10, 2)  # reads one channel of each of two branches
-
-
-@pytest.mark.parametrize(
-    ("factory", "words"),
-    [
-        (Called(Shuffled), "Shuffled .*shuffle"),
-        (Torchvision("shufflenet_v2_x0_5"), "ShuffleNetV2 cannot be followed.*shuffle"),
-        (Called(TwoOutputs), "TwoOutputs in training makes tuple of 3 images"),
-        (Called(ByBatch), r"ByBatch in evaluation makes \(1, 20\) of 2 images"),
-        (Called(Twice), r"fc\.weight and again\.weight are one tensor"),
-        (Called(AllOut), "AllOut has no channels that can be cut"),
-        (Called(WrongSize), "WrongSize fails at fc with 2 images of 32 pixels a side: mat1"),
-    ],
-)
-def test_what_cannot_be_pruned_is_refused_in_words(factory: Factory, words: str) -> None:
-    with pytest.raises(UnprunableError, match=words):
-        GraphArchitecture.of(factory, image_size=32)
 
 
 @pytest.mark.parametrize("function", [LooksAtWeights, LooksAtImages])
