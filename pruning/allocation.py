@@ -53,14 +53,14 @@ def allocate(
     threshold has no floor.
     """
     uniform = _uniform(architecture, channels, schedule)
-    if schedule[-1].allocation == "uniform":
+    groups = [group for group in architecture.groups() if group.batch_norm is not None]
+    if schedule[-1].allocation == "uniform" or not groups:
         return uniform
     least = architecture.channels_at(0)  # of a block that is not pruned, all its channels
     floors = [
         min(now, max(fewest, int(floor * count)))
         for now, fewest, count in zip(channels, least, uniform, strict=True)
     ]
-    groups = [group for group in architecture.groups() if group.batch_norm is not None]
     counts = most_important(
         channel_scores(net, groups, importance),
         [floors[group.block] for group in groups],

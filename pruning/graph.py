@@ -65,7 +65,8 @@ class GraphArchitecture:
             torch.manual_seed(0)
             net = factory.build()
             num_classes = verify_wide(net, image_size)
-            groups = find_groups(build_without_weights(factory) or net, image_size)
+            shadow = _shadow(factory, image_size)
+            groups = find_groups(net if shadow is None else shadow, image_size)
             counts = channel_counts(net.state_dict(), groups)
             architecture = cls(
                 factory=factory,
@@ -76,8 +77,7 @@ class GraphArchitecture:
                 _parameters=count_parameters(net, groups),
                 _bytes=count_bytes(net, groups),
             )
-            narrow = architecture.build([(count + 1) // 2 for count in architecture.channels])
-            verify_narrow(net, narrow, groups, image_size)
+            verify_narrow(net, architecture.build(architecture._uneven()), groups, image_size)
         return architecture
 
     def channels_at(self, width_mult: float, of: Sequence[int] | None = None) -> tuple[int, ...]:
@@ -86,6 +86,10 @@ class GraphArchitecture:
             in_multiples(int(count * width_mult), count, self.round_to)
             for count in (self.channels if of is None else of)
         )
+
+    def _uneven(self) -> list[int]:
+        """A half or a third of each group's channels: few that must be alike are so by chance."""
+        return [-(-count // (2 + block % 2)) for block, count in enumerate(self.channels)]
 
     def build(self, channels: Sequence[int]) -> nn.Module:
         """A fresh network: the factory's own at the root's counts, else as `build_narrow` says."""
@@ -112,12 +116,29 @@ class GraphArchitecture:
 
 @lru_cache(maxsize=4096)
 def _macs(architecture: GraphArchitecture, channels: tuple[int, ...], image_size: int) -> int:
-    net = build_without_weights(architecture.factory)
+    net = _shadow(architecture.factory, image_size)
     if net is None:
         net = architecture.build(channels)
     else:
         shrink(net, architecture.groups(), channels)
-    image = torch.empty(1, 3, image_size, image_size, device=next(net.parameters()).device)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net.eval()(image)
+    with FlopCounterMode(display=False) as counter:
+        _look_at_an_image(net, image_size)
     return int(counter.get_total_flops()) // 2
+
+
+def _shadow(factory: Factory, image_size: int) -> nn.Module | None:
+    """The network without weights; None if it needs their values to run, as few do."""
+    net = build_without_weights(factory)
+    if net is None:
+        return None
+    try:
+        _look_at_an_image(net, image_size)
+    except Exception:  # others' code may do anything with values
+        return None
+    return net
+
+
+def _look_at_an_image(net: nn.Module, image_size: int) -> None:
+    device = next(net.parameters()).device
+    with torch.no_grad():
+        net.eval()(torch.zeros(1, 3, image_size, image_size, device=device))

@@ -35,17 +35,8 @@ def can_be_cut(layer: Any) -> bool:
     if isinstance(layer, _TRANSPOSED):
         return layer.groups == 1
     if isinstance(layer, _CONVOLUTIONS):
-        return is_depthwise(layer) or layer.groups != layer.out_channels or layer.groups == 1
+        return _is_depthwise(layer) or layer.groups != layer.out_channels or layer.groups == 1
     return isinstance(layer, nn.Linear) or layer.weight.dim() == 1
-
-
-def is_depthwise(layer: Any) -> bool:
-    """Whether each output channel of a convolution is made of the input channel of its number."""
-    return (
-        isinstance(layer, _CONVOLUTIONS)
-        and layer.groups == layer.in_channels == layer.out_channels
-        and layer.groups > 1
-    )
 
 
 def axes_of(layer: Any) -> list[Axis]:
@@ -65,7 +56,7 @@ def axes_of(layer: Any) -> list[Axis]:
 def channels_of(layer: Any) -> dict[Side, int]:
     """How many channels a layer has on each of its sides."""
     weight = layer.weight
-    if isinstance(layer, (*_CONVOLUTIONS, *_TRANSPOSED)) and not is_depthwise(layer):
+    if isinstance(layer, (*_CONVOLUTIONS, *_TRANSPOSED)) and not _is_depthwise(layer):
         return {"out": layer.out_channels, "in": layer.in_channels}
     if isinstance(layer, nn.Linear):
         return {"out": layer.out_features, "in": layer.in_features}
@@ -78,7 +69,7 @@ def bonds(layer: Any) -> Iterator[tuple[tuple[Side, int], tuple[Side, int]]]:
     A convolution loses whole groups, in and out, if that leaves the finer choice; otherwise each
     of its groups loses the channel of the same place. So does a group norm.
     """
-    if is_depthwise(layer) or _groups(layer) == 1:
+    if _is_depthwise(layer) or _groups(layer) == 1:
         return
     sizes = channels_of(layer)
     if _loses_groups(layer):
@@ -138,6 +129,15 @@ def mixes_channels(layer: Any) -> bool:
     if isinstance(layer, nn.GroupNorm):
         return not _loses_groups(layer)
     return isinstance(layer, nn.LayerNorm)
+
+
+def _is_depthwise(layer: Any) -> bool:
+    """Whether each output channel of a convolution is made of the input channel of its number."""
+    return (
+        isinstance(layer, _CONVOLUTIONS)
+        and layer.groups == layer.in_channels == layer.out_channels
+        and layer.groups > 1
+    )
 
 
 def _groups(layer: Any) -> int:

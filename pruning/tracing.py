@@ -5,7 +5,9 @@ which channels of which layers depend on each other. What it says is made into a
 graph, whose nodes are single channels of single layers: its components live and die together.
 """
 
-from collections.abc import Iterator
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -53,10 +55,11 @@ def trace(net: nn.Module, image_size: int) -> list[TracedAxis]:
         UnprunableError: Torch-Pruning cannot follow the network.
     """
     device = next(net.parameters()).device
-    pixels = nn.Parameter(torch.empty(1, 3, image_size, image_size, device=device))
+    pixels = nn.Parameter(torch.zeros(1, 3, image_size, image_size, device=device))
     channels = _Channels(net)
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the library's, for developers of networks
             for item in _dependencies(net, pixels, channels):
                 channels.join(item)
     except Exception as error:  # of any kind, from the depths of the library
@@ -68,14 +71,20 @@ def trace(net: nn.Module, image_size: int) -> list[TracedAxis]:
     return channels.axes()
 
 
+class _Index(NamedTuple):
+    """A channel, and the channel of a root on which it depends; named as Torch-Pruning does."""
+
+    idx: int
+    root_idx: int
+
+
 class _Item(NamedTuple):
-    """Channels that depend on those of a root, pairwise."""
+    """Channels of a layer or operation that depend on those of a root."""
 
     root: nn.Module
-    of_root: list[int]
     target: Any
     side: Side
-    channels: list[int]
+    indices: Sequence[_Index]
     holds: bool
 
 
@@ -97,27 +106,50 @@ def _dependencies(net: nn.Module, pixels: nn.Parameter, channels: "_Channels") -
     for module, node in graph.module2node.items():
         if node.type == torch_pruning.ops.OPTYPE.PARAMETER and module is not pixels:
             channels.add_parameter(module, node.pruning_dim)
-    for root in graph.module2node:
-        if not isinstance(root, _ROOTS):
-            continue
-        missing = channels.not_joined(root)
-        if not missing:
-            continue
-        pruner = graph.get_pruner_of_module(root)
-        for item in graph.get_pruning_group(root, pruner.prune_out_channels, missing):
-            node = item.dep.target
-            handlers = graph.get_pruner_of_module(node.module)
-            alike = handlers.prune_in_channels == handlers.prune_out_channels
-            reads = not alike and item.dep.handler == handlers.prune_in_channels
+    for root, root_node in graph.module2node.items():
+        missing = channels.not_joined(root) if isinstance(root, _ROOTS) else []
+        prune = graph.get_pruner_of_module(root).prune_out_channels
+        for node, handler, indices in _reached(root_node, prune, missing, channels.most):
+            pruner = graph.get_pruner_of_module(node.module)
+            alike = pruner.prune_in_channels == pruner.prune_out_channels
+            reads = not alike and handler == pruner.prune_in_channels
             is_output = node.grad_fn is outputs[0].grad_fn and not reads
             yield _Item(
                 root=root,
-                of_root=item.root_idxs,
                 target=node.module,
                 side="in" if reads else "out",
-                channels=item.idxs,
+                indices=indices,
                 holds=is_output or node.module is pixels,
             )
+
+
+def _reached(
+    root: Any, prune: Any, channels: Sequence[int], most: int
+) -> Iterator[tuple[Any, Any, Sequence[_Index]]]:
+    """All nodes that depend on channels of a root, how they would be pruned, and where.
+
+    Torch-Pruning's own search does not end where a reshape multiplies indices round after round.
+    """
+    seen: dict[Any, set[int]] = defaultdict(set)
+    stack = [(root, prune, [_Index(one, one) for one in channels])] if channels else []
+    yield from stack
+    while stack:
+        node, handler, indices = stack.pop()
+        for dependency in node.dependencies:
+            if not dependency.is_triggered_by(handler):
+                continue
+            mapped = indices
+            for mapping in filter(None, dependency.index_mapping):
+                mapped = mapping(mapped)
+            if any(index.idx >= most for index in mapped):
+                raise IndexError(f"channel {max(mapped)[0]}, but no layer has more than {most}")
+            if mapped:
+                yield dependency.target, dependency.handler, mapped
+            known = seen[dependency.target, dependency.handler]
+            new = [index for index in mapped if index.idx not in known]
+            known.update(index.idx for index in new)
+            if new:
+                stack.append((dependency.target, dependency.handler, new))
 
 
 def _takes_by_number(operation: Any) -> bool:
@@ -152,6 +184,11 @@ class _Channels:
                     (self._first[layer, side] + one, self._first[layer, other_side] + other)
                 )
 
+    @property
+    def most(self) -> int:
+        """The most channels that any layer has."""
+        return max(self._size.values(), default=0)
+
     def add_parameter(self, parameter: nn.Parameter, axis: int) -> None:
         """A tensor of no layer, such as a learned scale."""
         self._axis_of[parameter] = axis
@@ -166,13 +203,13 @@ class _Channels:
     def join(self, item: _Item) -> None:
         """Take note that channels depend on a root's."""
         root = self._first[item.root, "out"]
-        of_root = [root + channel for channel in item.of_root]
+        of_root = [root + index.root_idx for index in item.indices]
         self._made.update(of_root)
         key = item.target, item.side
         if key in self._first:
-            if max(item.channels) >= self._size[key]:
+            if max(index.idx for index in item.indices) >= self._size[key]:
                 return  # a broadcast tensor, whose channels are others
-            made = [self._first[key] + channel for channel in item.channels]
+            made = [self._first[key] + index.idx for index in item.indices]
             self._pairs += zip(of_root, made, strict=True)
             if isinstance(item.target, _ROOTS) and item.side == "out":
                 self._made.update(made)

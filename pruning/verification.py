@@ -19,8 +19,11 @@ def verify_wide(net: nn.Module, image_size: int) -> int:
 
     Raises:
         UnprunableError: It does not give logits (N, classes) of N images, in training or
-            evaluation, or has one tensor under two names, which no stage can hold.
+            evaluation, has no parameters, or has one tensor under two names, which no stage can
+            hold.
     """
+    if next(net.parameters(), None) is None:
+        raise UnprunableError(f"{type(net).__name__} has no parameters, and so nothing to prune.")
     _refuse_shared_tensors(net)
     widths = set()
     for training, size in _CALLS:
@@ -46,7 +49,8 @@ def verify_narrow(
     """Check that a narrow network runs, and computes what the wide one does of its channels.
 
     The wide network is made to ignore the channels that the narrow one lacks by zeros in all
-    weights that read them. Networks with a norm over channels cannot be compared so.
+    weights that read them. Networks in which they pass through a
+    norm over channels cannot be compared so.
 
     Args:
         net: The wide network; its weights are overwritten.
@@ -59,12 +63,12 @@ def verify_narrow(
     """
     for training, size in _CALLS:
         images = torch.rand(size, 3, image_size, image_size)
-        _run(narrow.train(training), images, "with half of its channels ")
-    if any(map(mixes_channels, net.modules())):
+        _run(narrow.train(training), images, "with fewer channels ")
+    if norms_mix(net, groups):
         return
     _liven(net)
     wide = net.double()
-    kept, dropped = _halves(narrow, wide, groups)
+    kept, dropped = _divided(narrow, wide, groups)
     transplant(wide, narrow.double(), groups, kept)
     _silence(wide, groups, dropped)
     images = torch.rand(2, 3, image_size, image_size, dtype=torch.float64)
@@ -80,6 +84,13 @@ def verify_narrow(
             "read them: something in it mixes channels without a weight for each, such as a "
             "shuffle, a mean or a softmax over channels. Such a network cannot be pruned here."
         )
+
+
+def norms_mix(net: nn.Module, groups: Sequence[ChannelGroup]) -> bool:
+    """Whether a norm makes a channel of these groups depend on others."""
+    mixing = {f"{name}.weight" for name, layer in net.named_modules() if mixes_channels(layer)}
+    counts = channel_counts(net.state_dict(), groups)
+    return any(name in mixing for group in groups for name, _ in places_of(group, counts))
 
 
 def _refuse_shared_tensors(net: nn.Module) -> None:
@@ -119,7 +130,7 @@ def _liven(net: nn.Module) -> None:
             nn.init.uniform_(parameter, 0.5, 1.5)
 
 
-def _halves(
+def _divided(
     narrow: nn.Module, wide: nn.Module, groups: Sequence[ChannelGroup]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """For each group, channels that are kept and those that are dropped, at random."""

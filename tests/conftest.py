@@ -18,7 +18,7 @@ settings.load_profile("shared-machine")
 torch.set_num_threads(1)
 
 
-# Tests may be started to ignore these, as background jobs are; searches that they start would, too.
+# Tests may be started to ignore these, as background jobs are; so would what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
