@@ -71,7 +71,7 @@ def architecture_of(factory: Factory) -> GraphArchitecture:
 
 
 def random_net(factory: Factory, seed: int) -> nn.Module:
-    """A net whose batch norms have γ of both signs, and statistics near those of a batch."""
+    """A net without zero weights, with γ of both signs and statistics near those of a batch."""
     torch.manual_seed(seed)
     net = factory.build()
     for module in net.modules():
@@ -79,6 +79,9 @@ def random_net(factory: Factory, seed: int) -> nn.Module:
             nn.init.normal_(module.weight)
             nn.init.normal_(module.bias)
             module.momentum = 1.0
+    for parameter in net.parameters():
+        if parameter.dim() > 1 and not parameter.any():
+            nn.init.normal_(parameter)
     with torch.no_grad():
         net.train()(images_of(factory, torch.float32))
     for name, tensor in net.state_dict().items():
