@@ -13,7 +13,7 @@ from pruning.errors import (
     UnprunableError,
 )
 from pruning.graph import GraphArchitecture
-from pruning.groups import Architecture, ChannelGroup, transplant
+from pruning.groups import Architecture, ChannelGroup, load_tensors, transplant
 from pruning.importance import SCORES, Importance, keep_channels, slim
 from pruning.memory import keep_freed_memory
 from pruning.narrow import Factory
@@ -73,6 +73,7 @@ __all__ = [
     "fine_tune",
     "keep_channels",
     "keep_freed_memory",
+    "load_tensors",
     "new_optimizer",
     "read_checkpoint",
     "read_weights",

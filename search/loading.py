@@ -5,7 +5,7 @@ from pathlib import Path
 import safetensors.torch
 from torch import nn
 
-from pruning import StageStore
+from pruning import StageStore, load_tensors
 from search.errors import RefusedError
 from search.kept import from_record
 from search.results.folder import ResultsFolder
@@ -36,5 +36,5 @@ def load_network(folder: str | Path, stage: str) -> nn.Module:
         raise RefusedError(f"{folder} has no network {stage}.")
     config = from_record(description["config"])
     net = architecture_of(config, description["root"]).build(store[stage].channels)
-    net.load_state_dict(safetensors.torch.load(store.weights(stage)))
+    load_tensors(net, safetensors.torch.load(store.weights(stage)))
     return net.eval()
