@@ -289,6 +289,8 @@ class SearchConfig:
             rules.append((flag, shown, f"one or more distinct {rule}", holds and distinct))
         hours = self.max_hours
         rules.append(("max-hours", hours, "above 0", hours is None or 0 < hours < math.inf))
+        whole = self.prune == "all" or self.model == "student"
+        rules.append(("prune", self.prune, "all for another --model than student", whole))
         idle = 1 in self.rates and 0 in self.epochs
         rules.append(
             (

@@ -173,6 +173,7 @@ def _root(folder: Path) -> str:
         (["--model", "torchvision:shufflenet_v2_x0_5"], "shufflenet"),
         (["--model", "nets.py:Net", "--checkpoint", "nets.py"], "nets.py"),
         (["--model", "nets.py:Net", "--round-to", "0"], "--round-to"),
+        (["--model", "nets.py:Net", "--prune", "notebook"], "--prune must be all"),
     ],
 )
 def test_networks_that_cannot_be_pruned_are_refused_in_words(
