@@ -381,6 +381,7 @@ def test_trials_share_a_private_rays_gpu(tmp_path: Path, packs: Path) -> None:
     assert (gpu, len(processes)) == ("999", 3)
 
 
+@pytest.mark.slow
 def test_what_a_cluster_does_not_have_is_refused_or_left_out(
     command: Command, four_declared_gpus: str
 ) -> None:
@@ -559,6 +560,7 @@ def test_checkpoints_that_do_not_fit_are_refused(here: Here) -> None:
     assert snapshot(Path.cwd()) == before
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_its_classes_in_another_order_is_doubted(
     command: Command, finished: Path
 ) -> None:

@@ -136,7 +136,7 @@ def test_torchvision_s_networks(
     assert_front_is_true(folder)
 
 
-@pytest.mark.parametrize("name", ["student", "nets.py:Net"])
+@pytest.mark.parametrize("name", [pytest.param("student", marks=pytest.mark.slow), "nets.py:Net"])
 def test_weights_are_taken_from_a_checkpoint(command: Command, nets: Path, name: str) -> None:
     """They are the root's, whatever network it is; the root is not trained."""
     done = command(*SMALL, "--trials", "1", "--out", "first", "--model", name)
