@@ -8,6 +8,7 @@ from typing import Any
 import ray
 import torch
 from ray import tune
+from ray.exceptions import RayError
 from torch import Tensor
 
 from data import DataError, DataSource, SplitName, open_data
@@ -143,7 +144,9 @@ class ScheduleTrial(tune.Trainable):
         except torch.AcceleratorError as error:
             # Nothing that this process asks of its device will succeed: it has to die.
             raise RuntimeError(first_line(error)) from error
-        except RuntimeError as error:  # of torch: no memory on the device, among others
+        except RayError:
+            raise
+        except Exception as error:  # torch, or the code of a user's network, which may raise any
             return {FAILURE: f"training failed: {first_line(error)}"}
         if reached is None:
             return {OVER: True}

@@ -139,6 +139,19 @@ def test_a_round_without_memory_is_tried_once_more(
     assert key in started().step()
 
 
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, AssertionError, KeyError])
+def test_whatever_a_network_raises_fails_its_trial_alone(
+    started: Callable[[], ScheduleTrial],
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+) -> None:
+    def root(*_: Any) -> None:
+        raise error("of a network")
+
+    monkeypatch.setattr(RoundRunner, "root", root)
+    assert "training failed: " in started().step()[FAILURE]
+
+
 def test_workers_compute_fp32_in_fp32(
     started: Callable[[], ScheduleTrial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
