@@ -121,7 +121,12 @@ def _named_root(config: SearchConfig, classes: int, image_size: int) -> Root:
             weights = read_weights(
                 config.checkpoint, skeleton, lambda _: skeleton, kind=config.model
             )
-    except (NetworkError, UnprunableError, CheckpointError) as error:
+    except UnprunableError as error:
+        raise RefusedError(
+            f"--model {config.model}: {error}\n"
+            "Give another network, or the --image-size that it is made for."
+        ) from error
+    except (NetworkError, CheckpointError) as error:
         raise RefusedError(f"--model {config.model}: {error}") from error
     if architecture.num_classes != classes:
         raise RefusedError(
