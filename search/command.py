@@ -117,7 +117,11 @@ def _parse(arguments: Sequence[str]) -> SearchConfig:
 
 def _check_encoding(arguments: Sequence[str]) -> None:
     """Refuse what Ray and SQLite, which keep command line and paths as text, would end on."""
-    for text in (*arguments, str(Path.cwd())):
+    try:
+        here = str(Path.cwd())
+    except OSError:
+        raise RefusedError("The current folder is gone; start from another one.") from None
+    for text in (*arguments, here):
         try:
             text.encode()
         except UnicodeEncodeError:

@@ -445,6 +445,16 @@ def test_a_folder_whose_name_is_no_text_is_refused(
     assert list(folder.iterdir()) == []
 
 
+def test_a_folder_that_is_gone_is_refused(here: Here) -> None:
+    folder = Path.cwd() / "gone"
+    folder.mkdir()
+    os.chdir(folder)
+    folder.rmdir()
+    done = here("--trials", "1")
+    assert done.returncode == 2
+    assert done.stderr == "The current folder is gone; start from another one.\n"
+
+
 def test_cards_on_which_cuda_cannot_start_are_refused_or_left_alone(
     here: Here, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
