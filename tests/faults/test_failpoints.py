@@ -32,10 +32,7 @@ WRITERS = [
     ("pruning.store:sync_folder", (1, 2, 3, 4)),
     ("pruning.store:StageStore.commit", (1, 2)),
 ]
-QUICK = {
-    "search.campaign.ledger:Ledger.add:after:2:driver",
-    "pruning.store:write_synced:after:3:driver",
-}
+QUICK = {"pruning.store:write_synced:after:3:driver"}
 
 
 def failpoints() -> list[object]:
@@ -84,6 +81,7 @@ def test_workers_and_stores_that_die_are_replaced_within_a_run(faulty: Faulty, f
     assert_whole(command.folder / "out", TRIALS)
 
 
+@pytest.mark.slow
 def test_a_round_without_memory_fails_its_trial_alone(faulty: Faulty) -> None:
     """The round is not tried again, and its parent goes on to have children."""
     command = faulty("pruning.runner:RoundRunner.child:before:2:builtins.MemoryError")
@@ -106,6 +104,7 @@ def test_a_round_without_memory_fails_its_trial_alone(faulty: Faulty) -> None:
 _NO_START = "search.workers.worker:WorkerPlan.runner:before:1:torch.OutOfMemoryError"
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_is_replaced(faulty: Faulty, tmp_path: Path) -> None:
     """Its trial is the next one's."""
     once = tmp_path / "once"

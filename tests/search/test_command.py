@@ -344,8 +344,9 @@ def at_once(places: Path) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(
     ("gpus", "shares", "workers"),
-    [(1, 2, 2), pytest.param(4, 1, 4, marks=pytest.mark.slow)],
+    [(1, 2, 2), (4, 1, 4)],
 )
+@pytest.mark.slow
 def test_trials_are_distributed_over_a_clusters_gpus(
     command: Command, four_declared_gpus: str, gpus: int, shares: int, workers: int
 ) -> None:
@@ -583,7 +584,8 @@ def test_a_checkpoint_with_its_classes_in_another_order_is_doubted(
     assert "usually the checkpoint has its classes in another order" in done.stdout
 
 
-@pytest.mark.parametrize("sampler", ["nsga2", pytest.param("gp", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sampler", ["nsga2", "gp"])
+@pytest.mark.slow
 def test_budgets_end_a_search(command: Command, here: Here, sampler: str) -> None:
     done = command(
         *SMALL, "--sampler", sampler, "--max-rounds", "2", "--max-epochs", "6", "--out", "out"

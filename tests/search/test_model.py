@@ -89,7 +89,7 @@ def assert_front_is_true(folder: Path) -> None:
 
 
 def test_a_network_of_ones_own_is_pruned_killed_and_loaded_again(
-    command: Command, nets: Path, packs: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, here: Here, nets: Path, packs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = command.start(
         *SMALL, "--trials", "5", "--out", "out", "--model", "nets.py:Net", "--rates", "0.3", "0.7",
@@ -109,7 +109,7 @@ def test_a_network_of_ones_own_is_pruned_killed_and_loaded_again(
     assert_front_is_true(folder)
 
     nets.write_text(NETS.replace("ReLU", "ReLU6"))
-    refused = command("--resume", "out", "--trials", "6")
+    refused = here("--resume", "out", "--trials", "6")
     assert refused.returncode == 2
     assert "another" in refused.stderr
     with pytest.raises(RefusedError, match="another"):
@@ -136,7 +136,8 @@ def test_torchvision_s_networks(
     assert_front_is_true(folder)
 
 
-@pytest.mark.parametrize("name", [pytest.param("student", marks=pytest.mark.slow), "nets.py:Net"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["student", "nets.py:Net"])
 def test_weights_are_taken_from_a_checkpoint(command: Command, nets: Path, name: str) -> None:
     """They are the root's, whatever network it is; the root is not trained."""
     done = command(*SMALL, "--trials", "1", "--out", "first", "--model", name)
