@@ -15,7 +15,7 @@ _NAMES: dict[SplitName, tuple[str, ...]] = {
 }
 LAYOUTS = (
     "training/ (or train/), validation/ (valid/, val/, or none) and testing/ (test/, evaluation/),"
-    " each with files {class}_{index}.jpg or one folder a class"
+    " each with files {class}_{index}.jpg, where the class is a number, or one folder a class"
 )
 """What a folder of images may hold, in words."""
 

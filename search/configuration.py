@@ -34,8 +34,8 @@ def _flag(metavar: str, text: str, *, default: str | None = None) -> Any:
 class SearchConfig:
     """Find how far, and how fast, a trained network can be pruned.
 
-    Trains a StudentNet, then searches for the sequences of prune-and-fine-tune rounds whose
-    results form the best trade-off between validation accuracy and parameter count. Results are
+    Trains a network, then searches for the sequences of prune-and-fine-tune rounds whose results
+    form the best trade-off between validation accuracy and a cost, its parameters. Results are
     in the folder of --out: pareto.csv is the front, candidates.csv all networks that were made,
     stages/ their weights. Interrupt it at any time; --resume goes on where it stopped.
     """
@@ -46,7 +46,7 @@ class SearchConfig:
             "digits|fashion-mnist|DIR",
             "Images: scikit-learn's digits, Fashion-MNIST, or a folder with training/, "
             "validation/ and testing/ (or train/, val/, test/), each with files named "
-            "{class}_{index}.jpg or with one folder a class.",
+            "{class}_{index}.jpg, of classes that are numbers, or with one folder a class.",
         ),
     ] = "digits"
     data_root: Annotated[

@@ -1,4 +1,4 @@
-"""Hypervolume of (parameters, accuracy) points, and what a new one would add. Arrays only."""
+"""Hypervolume of (cost, accuracy) points, and what a new one would add. Arrays only."""
 
 import math
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ def expected_gain(
     expected excess of a Gaussian variable over their height.
 
     Args:
-        x: Scaled log-parameters of the known points (n,).
+        x: Scaled costs of the known points (n,).
         y: Their scaled accuracies (n,).
-        new_x: Scaled log-parameters of the new points (m,).
+        new_x: Scaled costs of the new points (m,).
         mean: Of their scaled accuracies (m,).
         deviation: Standard deviations of these (m,), above 0.
         until: Abscissas beyond which a point's gain does not count (m,); by default 1.

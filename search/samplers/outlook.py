@@ -29,7 +29,7 @@ class Front:
     """Known points, and the coordinate that tells how a network stands to their front.
 
     Attributes:
-        x: Scaled log-parameters (n,).
+        x: Scaled costs (n,).
         y: Scaled accuracies (n,).
     """
 
@@ -63,7 +63,7 @@ class Children:
     """What each of R rounds is expected to make of each of m networks.
 
     Attributes:
-        x: Scaled log-parameters (m, R).
+        x: Scaled costs (m, R).
         mean: Of the scaled accuracies, which are Gaussian (m, R).
         deviation: Their standard deviations (m, R), above 0.
     """
@@ -95,7 +95,7 @@ class Grid:
 
     Attributes:
         front: What the levels are measured from.
-        columns: Scaled log-parameters, ascending (c,).
+        columns: Scaled costs, ascending (c,).
     """
 
     front: Front
@@ -103,7 +103,7 @@ class Grid:
 
     @property
     def x(self) -> Array:
-        """Scaled log-parameters of the nodes (s,), column by column."""
+        """Scaled costs of the nodes (s,), column by column."""
         return np.repeat(self.columns, len(_LEVELS))
 
     @property
@@ -117,7 +117,7 @@ class Grid:
         Between nodes values are interpolated, beyond the outermost ones they stay the same.
 
         Args:
-            x: Scaled log-parameters (m,).
+            x: Scaled costs (m,).
             mean: Of the scaled accuracies, which are Gaussian (m,).
             deviation: Their standard deviations (m,).
 
@@ -148,7 +148,7 @@ class Outlook:
 
     Attributes:
         grid: The networks.
-        gain: Of hypervolume by each round, down from the network's own parameters (s, R).
+        gain: Of hypervolume by each round, down from the network's own cost (s, R).
         costs: Of the rounds, in epochs (R,).
         next_: Takes values at the nodes to expected ones after each round (s * R, s).
         most_rounds: That can be left.

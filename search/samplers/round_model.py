@@ -24,7 +24,7 @@ _KNEE, _SHARPNESS = 0.3, 2.0
 _HALVED, _DOUBLED, _TENFOLD, _INHERITED = 0.15, 0.3, 0.4, 0.5
 _FEW_EPOCHS, _USUAL_EPOCHS, _USUAL_LR = np.log2(5), np.log2(10.5), -2.0
 _TREND = np.array([0.5, 0.3, 0.2, 0.2, 0.3, 0.3])  # deviations of the slopes of a trend
-_SIZE, _ODDS = 0.15, 1.0  # length scales, in scaled log-parameters and in log-odds
+_SIZE, _ODDS = 0.15, 1.0  # length scales, in scaled costs and in log-odds
 _ROUND = np.array([2.0, 2.0, 0.5, 0.5, 1.0])  # length scales, in the order of a round's columns
 _STRETCH = (0.7, 1.4)  # of all length scales
 _NOISE = (0.15, 0.3, 0.6)  # standard deviation, relative to the signal's
@@ -39,10 +39,10 @@ class Rounds:
     """Rounds, each run on a network; arrays broadcast against each other.
 
     Attributes:
-        x: Scaled log-parameters that are left.
+        x: Scaled costs that are left.
         described: What is done (..., 5): log2 of the rate, log2 of the epochs + 1/2, log10 of the
             learning rate, 1 if the round starts fresh, 1 if it is global.
-        x_before: Scaled log-parameters of the network before.
+        x_before: Scaled costs of the network before.
         y_before: Its scaled accuracy.
         root: Scaled accuracy of the root.
     """

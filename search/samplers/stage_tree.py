@@ -50,8 +50,8 @@ class StageTreeSampler(BaseSampler):
     equal share of them with the plans of rounds in flight. The greedy choice, of the most gain an
     epoch, would spend them on short rounds, whose networks longer ones then make worthless.
 
-    The parameters of a child are known beforehand (those of a global round's child are taken to be
-    those of a uniform one's); its accuracy is a Gaussian variable, which a `RoundModel` has learnt
+    The cost of a child is known beforehand (that of a global round's child is taken to be
+    that of a uniform one's); its accuracy is a Gaussian variable, which a `RoundModel` has learnt
     from the rounds that were run. Plans (`Outlook`) take the model's word for what was not seen:
     they count the noise of a round, not what is unknown of it. Rounds in flight count with the
     accuracy that is expected of them.
@@ -219,7 +219,7 @@ class StageTreeSampler(BaseSampler):
         return x, y
 
     def _narrowing(self, width: float) -> Array:
-        """How each of the rates changes the scaled log-parameters of a network of a width."""
+        """How each of the rates changes the scaled cost of a network of a width."""
         now = self._tree.x_at(width)
         return np.array([self._tree.x_at(width * rate) - now for rate in self._space.rates])
 
