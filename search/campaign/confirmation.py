@@ -46,11 +46,11 @@ class Confirmation:
     ) -> None:
         self._store = store
         self._ahead = ahead
+        schedules = [stage.schedule for stage in front(store, cost) if stage.schedule]
         wanted = [
-            (*stage.schedule[:-1], replace(stage.schedule[-1], replicate=replicate))
+            (*schedule[:-1], replace(schedule[-1], replicate=replicate))
             for replicate in range(1, repeats + 1)
-            for stage in front(store, cost)
-            if stage.schedule
+            for schedule in schedules
         ]
         self._waiting = [
             Repeat(number=number, schedule=schedule)
