@@ -2,11 +2,8 @@
 
 import json
 import os
-import shlex
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +25,6 @@ from tests.command import (
     BRIEF,
     LOOPBACK,
     NOT_THERE,
-    RUN,
     SMALL,
     TRIALS,
     Command,
@@ -139,83 +135,6 @@ def test_the_front_of_a_finished_search_can_be_confirmed(
             assert all(stage.test_accuracy is not None for stage in repeats)
             assert repeats[0].sha256 != repeats[1].sha256 != store[row.stage].sha256
     assert states(folder) == states(finished)
-
-
-def test_files_that_bear_our_names_and_libraries_are_in_nobody_s_way(
-    tmp_path: Path, packs: Path
-) -> None:
-    """Neither where a search is started nor on PYTHONPATH, for driver and workers."""
-    elsewhere = tmp_path / "elsewhere"
-    for folder in (tmp_path, elsewhere):
-        for name in ("data", "models", "pruning"):
-            (folder / name).mkdir(parents=True)
-            (folder / name / "__init__.py").touch()
-        (folder / "search.py").write_text("raise SystemExit('not ours')")
-    for name in ("numpy", "ray", "torch", "random"):
-        (tmp_path / f"{name}.py").write_text("raise SystemExit('not theirs')")
-    command = Command(tmp_path, packs, PYTHONPATH=str(elsewhere))
-    done = command(*SMALL, "--trials", "2", "--out", "out")
-    assert done.returncode == 0, done.stderr
-    assert states(tmp_path / "out") == [TrialState.COMPLETE] * 2
-
-
-def test_a_search_needs_little_of_where_it_is_started(command: Command) -> None:
-    """No standard streams, no home, a scratch path too long for sockets, others' settings."""
-    scratch = command.folder / ("x" * 90)
-    scratch.mkdir()
-    surroundings = {
-        "TUNE_RESULT_DIR": "nowhere",
-        "RAY_AIR_LOCAL_CACHE_DIR": "nowhere",
-        "RAY_AUTH_TOKEN_PATH": "nowhere",
-        "RAY_ADDRESS": "127.0.0.1:1",
-        "HOME": "/nowhere",
-        "TMPDIR": str(scratch),
-    }
-    search = shlex.join([sys.executable, str(RUN), *SMALL, "--trials", "2", "--out", "out"])
-    done = subprocess.run(
-        ["/bin/sh", "-c", f"exec {search} <&- >&- 2>&-"],
-        cwd=command.folder,
-        check=False,
-        env={**command.environment, **surroundings},
-    )
-    assert done.returncode == 0
-    assert states(command.folder / "out") == [TrialState.COMPLETE] * 2
-
-
-@pytest.mark.parametrize("script", ["run.py", "checkup.py"])
-def test_a_reader_of_the_help_may_leave(command: Command, script: str) -> None:
-    help_ = shlex.join([sys.executable, str(RUN.with_name(script)), "--help"])
-    done = subprocess.run(
-        ["/bin/bash", "-c", f"{help_} | head -c 10; exit ${{PIPESTATUS[0]}}"],
-        env=command.environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: ")
-
-
-def test_an_interpreter_without_docstrings_is_refused_in_words(command: Command) -> None:
-    done = Command(command.folder, command.folder, PYTHONOPTIMIZE="2")("--trials", "1")
-    assert done.returncode == 2
-    assert "Unset PYTHONOPTIMIZE" in done.stderr
-    assert len(done.stderr.splitlines()) == 2
-
-
-def test_a_checkpoint_may_lie_in_the_user_s_home(
-    here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    done = here("--checkpoint=~/absent.bin")
-    assert done.returncode == 2
-    assert str(tmp_path / "absent.bin") in done.stderr
-
-
-def test_help_fits_the_narrowest_terminal(tmp_path: Path) -> None:
-    done = Command(tmp_path, tmp_path, COLUMNS="1")("--help")
-    assert done.returncode == 0
-    assert "--max-epochs" in done.stdout
 
 
 @pytest.fixture
@@ -434,13 +353,6 @@ def test_a_search_keeps_its_precision(here: Here, finished: Path) -> None:
         file.write_text(json.dumps(description))
         assert here("--resume", "out").returncode == 0
         assert json.loads(file.read_text())["config"]["precision"] == precision
-
-
-def test_help_shows_every_flag(command: Command) -> None:
-    done = command("--help")
-    assert done.returncode == 0
-    for flag in ("--data", "--trials-per-gpu", "--sampler", "--resume", "--address", "--seed"):
-        assert flag in done.stdout
 
 
 @pytest.mark.slow
