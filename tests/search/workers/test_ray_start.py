@@ -1,4 +1,4 @@
-"""What a private Ray is started with; with Ray itself in tests/search/test_command.py."""
+"""What a private Ray is started with; with Ray itself in tests/search/test_surroundings.py."""
 
 import os
 import resource
