@@ -23,7 +23,7 @@ from search.opening import Search, open_images, open_search, pool_request
 from search.results.folder import ResultsFolder
 from search.results.luck import luck
 from search.results.run_time import RunTime
-from search.results.table_writer import TableWriter
+from search.results.writer import ResultsWriter
 from search.root import find_root
 from search.workers.devices import Pool
 from search.workers.ray_cluster import (
@@ -67,21 +67,21 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
             search = open_search(config, folder, source, data, root, pool)
             for reason in search.store.set_aside.values():
                 console.line(f"Set aside, to be trained again: {reason}")
-            tables = TableWriter(folder, search.store, config.cost)
-            _run(search, tables, data, pool, console, end)
+            results = ResultsWriter(folder, search.store, config.cost)
+            _run(search, results, data, pool, console, end)
             leave_ray()  # workers hold memory that the test may need
             try:
-                _finish(search, tables, data, console)
+                _finish(search, results, data, console)
             except StoreError as error:
                 raise BrokenOffError(f"{error}.") from error
 
 
 def _run(
-    search: Search, tables: TableWriter, data: ImageData, pool: Pool, console: Console, end: End
+    search: Search, results: ResultsWriter, data: ImageData, pool: Pool, console: Console, end: End
 ) -> None:
     run_time = RunTime(search.folder)
     limit = search.config.max_hours
-    workplace = _Workplace(search, tables, run_time, pool, console, end)
+    workplace = _Workplace(search, results, run_time, pool, console, end)
     campaign = search.campaign(pool.ahead)
     _check_hours(campaign, run_time, limit)
     try:
@@ -92,7 +92,7 @@ def _run(
             )
             workplace.run(
                 campaign,
-                partial(Observer, campaign, tables, console, expectation=expectation),
+                partial(Observer, campaign, results, console, expectation=expectation),
             )
         if campaign.ended_by is not None:
             console.line(f"Ended after {len(search.ledger)} trials: {campaign.ended_by}.")
@@ -107,7 +107,7 @@ def _run(
                 "with other seeds."
             )
             workplace.run(
-                confirmation, partial(ConfirmationObserver, confirmation, tables, console)
+                confirmation, partial(ConfirmationObserver, confirmation, results, console)
             )
         for reason, count in Counter(confirmation.failures).most_common(_REASONS):
             console.line(f"{count} repeats failed: {reason}")
@@ -124,14 +124,14 @@ class _Workplace:
     def __init__(
         self,
         search: Search,
-        tables: TableWriter,
+        results: ResultsWriter,
         run_time: RunTime,
         pool: Pool,
         console: Console,
         end: End,
     ) -> None:
         self._search = search
-        self._tables = tables
+        self._results = results
         self._run_time = run_time
         self._pool = pool
         self._console = console
@@ -162,7 +162,7 @@ class _Workplace:
             self._end(KeyboardInterrupt() if interruption.asked else died)
 
         with (
-            _in_order(self._tables),
+            _in_order(self._results),
             interruption.watching(),
             watching_daemons(on_death),
         ):
@@ -204,13 +204,12 @@ def _budget(config: SearchConfig) -> str:
 
 
 @contextmanager
-def _in_order(tables: TableWriter) -> Iterator[None]:
-    """Leave the tables up to date however trials end."""
+def _in_order(results: ResultsWriter) -> Iterator[None]:
+    """Leave the results up to date however trials end."""
     try:
         yield
     finally:
-        tables.write_front()
-        tables.write_candidates()
+        results.write_all()
 
 
 def _check_broken(assignments: Assignments) -> None:
@@ -223,14 +222,13 @@ def _check_hours(assignments: Assignments, run_time: RunTime, limit: float | Non
         assignments.close(f"the {limit:g} hours of --max-hours are over")
 
 
-def _finish(search: Search, tables: TableWriter, data: ImageData, console: Console) -> None:
-    """Fill in the test accuracy of the front, write the tables, say what was found."""
+def _finish(search: Search, results: ResultsWriter, data: ImageData, console: Console) -> None:
+    """Fill in the test accuracy of the front, write all down, say what was found."""
     search.store.rescan()
     members = front(search.store, search.config.cost)
     if data.test.labelled:
         record_test_accuracy(search.plan, search.store, members, data, console)
-    tables.write_front()
-    tables.write_candidates()
+    results.write_all()
     stopped = sum(trial.stopped for trial in search.ledger)
     failed = sum(trial.failed for trial in search.ledger)
     reasons = Counter(trial.reason for trial in search.ledger if trial.failed)

@@ -139,5 +139,5 @@ def _superfluous(folder: ResultsFolder, store: StageStore) -> list[str]:
 def _mend(folder: ResultsFolder) -> None:
     config = from_record(folder.read()["config"])
     store = StageStore(folder.stages, repair=True)
-    folder.write_table("candidates.csv", candidates_csv(store, config.cost))
-    folder.write_table("pareto.csv", pareto_csv(store, config.cost))
+    folder.put("candidates.csv", candidates_csv(store, config.cost))
+    folder.put("pareto.csv", pareto_csv(store, config.cost))

@@ -1,4 +1,4 @@
-"""Follows a running search: shows where it stands and keeps the tables up to date."""
+"""Follows a running search: shows where it stands and keeps what is derived up to date."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from search.configuration import MANY_TRIALS
 from search.console import Console, duration
 from search.front.cost import cost_of
 from search.front.names import CostName
-from search.results.table_writer import TableWriter
+from search.results.writer import ResultsWriter
 from search.workers.store_actor import Activity
 
 _UNITS = {"params": "parameters", "macs": "multiply-adds", "bytes": "bytes"}
@@ -83,7 +83,7 @@ class Observer:
 
     Args:
         campaign: That is followed.
-        tables: Are refreshed as stages come in.
+        results: Are refreshed as stages come in.
         console: Where progress is shown.
         activities: Asks what the workers are doing, by trial.
         expectation: Of the root; where it falls short of that, this is said.
@@ -92,13 +92,13 @@ class Observer:
     def __init__(
         self,
         campaign: Campaign,
-        tables: TableWriter,
+        results: ResultsWriter,
         console: Console,
         activities: Callable[[], dict[int, Activity]],
         expectation: Expectation | None = None,
     ) -> None:
         self._campaign = campaign
-        self._tables = tables
+        self._results = results
         self._console = console
         self._activities = activities
         self._expectation = expectation
@@ -113,14 +113,14 @@ class Observer:
         if self._root_there is None:
             self._root_there = time.monotonic()
         if newcomers:
-            self._tables.write_front()
+            self._results.write_front()
         for stage in newcomers:
             self._console.line(describe_stage(stage, self._campaign.cost))
             if stage.parent is None and self._expectation is not None:
                 doubt = self._expectation.doubt(stage.val_accuracy)
                 if doubt is not None:
                     self._console.line(doubt)
-        self._tables.write_candidates_if_due()
+        self._results.refresh()
 
     def show(self) -> None:
         """Show where the search stands, if it is time to."""
@@ -152,7 +152,7 @@ class ConfirmationObserver:
 
     Args:
         confirmation: That is followed.
-        tables: Are refreshed as repeats come in.
+        results: Are refreshed as repeats come in.
         console: Where progress is shown.
         activities: Asks what the workers are doing, by trial.
     """
@@ -160,20 +160,20 @@ class ConfirmationObserver:
     def __init__(
         self,
         confirmation: Confirmation,
-        tables: TableWriter,
+        results: ResultsWriter,
         console: Console,
         activities: Callable[[], dict[int, Activity]],
     ) -> None:
         self._confirmation = confirmation
-        self._tables = tables
+        self._results = results
         self._console = console
         self._activities = activities
         self._start = time.monotonic()
 
     def on_stage(self, newcomers: list[Stage]) -> None:
         """A repeat has come in; it stands in the row of what it repeats."""
-        self._tables.write_front()
-        self._tables.write_candidates_if_due()
+        self._results.write_front()
+        self._results.refresh()
 
     def show(self) -> None:
         """Show where the confirmation stands, if it is time to."""

@@ -48,7 +48,7 @@ from search.console import Console
 from search.observer import Observer
 from search.opening import Search, open_images, open_search
 from search.results.folder import ResultsFolder
-from search.results.table_writer import TableWriter
+from search.results.writer import ResultsWriter
 from search.root import find_root
 from search.samplers.names import SamplerName
 from search.workers.devices import Cards, Pool, PoolRequest, make_pool
@@ -152,8 +152,8 @@ def _run(search: Search, plan: SleepingPlan, pool: Pool, console: Console) -> fl
     campaign = search.campaign(pool.ahead)
     start_ray(pool)
     writer = start_store(search.folder.stages, None)
-    tables = TableWriter(search.folder, search.store)
-    observer = Observer(campaign, tables, console, Activities(writer))
+    results = ResultsWriter(search.folder, search.store)
+    observer = Observer(campaign, results, console, Activities(writer))
     handed_out: list[float] = []
 
     def on_step() -> None:

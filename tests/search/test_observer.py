@@ -11,7 +11,7 @@ from search.campaign.ledger import Ledger
 from search.console import Console
 from search.observer import Expectation, Observer, describe_stage
 from search.results.folder import ResultsFolder
-from search.results.table_writer import TableWriter
+from search.results.writer import ResultsWriter
 from tests.search.landscape import SPACE, draft, grow, make_campaign, rounds, run_trial
 
 
@@ -49,8 +49,8 @@ def test_the_time_left_is_that_of_the_budget_that_ends_first(
     space = replace(SPACE, epochs=(1,))
     campaign = make_campaign(store, ledger, trials=9, max_epochs=max_epochs, space=space)
     output = io.StringIO()
-    tables = TableWriter(ResultsFolder(tmp_path), store)
-    observer = Observer(campaign, tables, Console(output), dict)
+    results = ResultsWriter(ResultsFolder(tmp_path), store)
+    observer = Observer(campaign, results, Console(output), dict)
     if not before:
         now = 600.0
         observer.on_stage(grow(store, ()))
@@ -93,8 +93,8 @@ def test_a_doubt_of_the_root_is_said_once(
     output = io.StringIO()
     expectation = Expectation(images=5_000, guess=expected, trained_elsewhere=False)
     campaign = make_campaign(store, ledger)
-    tables = TableWriter(ResultsFolder(tmp_path), store)
-    observer = Observer(campaign, tables, Console(output), dict, expectation)
+    results = ResultsWriter(ResultsFolder(tmp_path), store)
+    observer = Observer(campaign, results, Console(output), dict, expectation)
     root, narrow = grow(store, rounds(0.5))
     observer.on_stage([replace(root, val_accuracy=0.5)])
     observer.on_stage([narrow])
