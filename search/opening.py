@@ -146,7 +146,11 @@ def open_search(
         device_type=pool.device_type,
         precision=precision,
     )
-    description = describe(to_record(config), data, origin, describe_hardware(pool), earlier)
+    pricing = Pricing(name=config.cost, architecture=root.architecture, image_size=data.image_size)
+    scale = scale_of(pricing, len(data.classes))
+    description = describe(
+        to_record(config), data, origin, scale, describe_hardware(pool), earlier
+    )
     if earlier is None:
         folder.write(description)  # before all else: what has no search.json is nobody's
     try:
@@ -159,7 +163,6 @@ def open_search(
     ledger = open_ledger(folder.ledger, space, store, config.cost)
     if earlier is not None:
         folder.write(description)  # after all that can be refused
-    pricing = Pricing(name=config.cost, architecture=root.architecture, image_size=data.image_size)
     return Search(
         config=config,
         folder=folder,
@@ -171,7 +174,7 @@ def open_search(
             checkpoint=root.tensors,
         ),
         pricing=pricing,
-        scale=scale_of(pricing, len(data.classes)),
+        scale=scale,
         ledger=ledger,
         store=store,
     )

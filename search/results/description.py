@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from data import ImageData
 from pruning import Origin
 from search.errors import RefusedError
+from search.front.hypervolume import Scale
 
 _LIBRARIES = ("torch", "torchvision", "ray", "optuna", "pillow")
 
@@ -19,6 +21,7 @@ def describe(
     config: Mapping[str, Any],
     data: ImageData,
     origin: Origin,
+    scale: Scale,
     hardware: Mapping[str, str | int],
     earlier: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
@@ -28,6 +31,7 @@ def describe(
         config: The resolved configuration, as JSON values.
         data: The images.
         origin: What stages' ids are made of.
+        scale: Of the hypervolume, for those who read it without the network at hand.
         hardware: Where this run runs.
         earlier: The present content, where a search is resumed.
 
@@ -55,6 +59,7 @@ def describe(
         },
         "recipe": origin.recipe.to_json(),
         "root": dict(origin.root),
+        "scale": asdict(scale),
         "runs": [run],
     }
     if earlier is None:
@@ -62,7 +67,12 @@ def describe(
     _check_fingerprint(config["data"], data, earlier)
     _check_same("recipe", origin.recipe.to_json(), earlier.get("recipe", {}))
     _check_same("root", origin.root, earlier.get("root", {}))
-    return {**earlier, "config": dict(config), "runs": [*earlier.get("runs", []), run]}
+    return {
+        **earlier,
+        "config": dict(config),
+        "scale": asdict(scale),
+        "runs": [*earlier.get("runs", []), run],
+    }
 
 
 def _check_fingerprint(asked: str, data: ImageData, earlier: Mapping[str, Any]) -> None:
