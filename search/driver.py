@@ -18,6 +18,7 @@ from search.errors import BrokenOffError
 from search.final_test import record_test_accuracy
 from search.front.stages import front, hypervolume
 from search.interruption import Interruption
+from search.kept import command_line
 from search.observer import ConfirmationObserver, Expectation, Follower, Observer
 from search.opening import Search, open_images, open_search, pool_request
 from search.results.folder import ResultsFolder
@@ -67,7 +68,13 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
             search = open_search(config, folder, source, data, root, pool)
             for reason in search.store.set_aside.values():
                 console.line(f"Set aside, to be trained again: {reason}")
-            results = ResultsWriter(folder, search.store, config.cost)
+            results = ResultsWriter(
+                folder,
+                search.store,
+                config.cost,
+                command=command_line(search.config),
+                say=console.line,
+            )
             _run(search, results, data, pool, console, end)
             leave_ray()  # workers hold memory that the test may need
             try:
