@@ -27,6 +27,10 @@ def sync_folder(path: Path) -> None:
 def replace_file(path: Path, content: bytes) -> None:
     """Put a file in place of an earlier one; a reader sees the old or the new, never a part."""
     unfinished = path.with_name(UNFINISHED + path.name)
-    write_synced(unfinished, content)
+    try:
+        write_synced(unfinished, content)
+    except OSError:
+        unfinished.unlink(missing_ok=True)  # what is left of it would fill a full disk
+        raise
     unfinished.rename(path)
     sync_folder(path.parent)

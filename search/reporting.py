@@ -31,7 +31,11 @@ class Report:
     results: Annotated[
         tuple[Path, ...],
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="RESULTS ...", help="One results folder or several."),
+        tyro.conf.arg(
+            metavar="RESULTS ...",
+            help="One results folder or several.",
+            help_behavior_hint="",
+        ),
     ]
     out: Annotated[
         Path | None,

@@ -45,12 +45,13 @@ class Browser:
                 assert "error" not in answer, answer["error"]
                 return answer["result"]
 
-    def open(self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Load a page, wait until it has loaded."""
+    def open(self, page: Path, *, width: int = 1280, dark: bool = False) -> None:
+        """Load a page and wait until it is there; what was said before is forgotten."""
+        self.messages.clear()
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
-            height=height,
+            height=900,
             deviceScaleFactor=1,
             mobile=width < 600,
         )
@@ -106,22 +107,22 @@ class Browser:
 def browser(profile: Path) -> Iterator[Browser]:
     """A browser with a profile of its own in an empty folder."""
     assert CHROMIUM is not None
-    theirs_in, ours_out = os.pipe()
-    ours_in, theirs_out = os.pipe()
-    command = [
-        "sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh",
-        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-        "--remote-debugging-pipe", f"--user-data-dir={profile}",
-    ]  # fmt: skip
+    its_requests, our_requests = os.pipe()
+    our_answers, its_answers = os.pipe()
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe")
+    pipes = f'exec "$@" 3<&{its_requests} 4>&{its_answers}'
     process = subprocess.Popen(
-        command, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ["bash", "-c", pipes, "bash", CHROMIUM, *flags, f"--user-data-dir={profile}"],
+        pass_fds=(its_requests, its_answers),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
-    os.close(theirs_in)
-    os.close(theirs_out)
+    os.close(its_requests)
+    os.close(its_answers)
     try:
-        yield Browser(ours_out, ours_in)
+        yield Browser(our_requests, our_answers)
     finally:
-        os.close(ours_out)
-        os.close(ours_in)
+        os.close(our_requests)
+        os.close(our_answers)
         process.terminate()
         process.wait()

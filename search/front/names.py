@@ -5,3 +5,6 @@ from typing import Literal, TypeAlias
 CostName: TypeAlias = Literal["params", "macs", "bytes"]
 """`params`: trainable parameters. `macs`: multiply-adds for one image. `bytes`: of the fp32 state
 dict's tensors, buffers included."""
+
+UNITS: dict[CostName, str] = {"params": "parameters", "macs": "multiply-adds", "bytes": "bytes"}
+"""What each of them counts."""

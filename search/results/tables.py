@@ -35,6 +35,8 @@ COLUMNS = (
     "repeats_test_mean",
     "repeats_test_std",
 )
+COST_COLUMNS: dict[CostName, str] = {"params": "params", "macs": "macs", "bytes": "size_bytes"}
+"""Where each cost stands."""
 
 
 def candidates(store: StageStore, cost: CostName = "params") -> pd.DataFrame:

@@ -39,6 +39,8 @@ def test_the_results_folder_is_as_described(finished: Path) -> None:
         ".lock",
         "candidates.csv",
         "pareto.csv",
+        "pareto.png",
+        "report.html",
         "search.json",
         "stages",
         "study.db",

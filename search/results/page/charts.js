@@ -19,7 +19,7 @@ function drawNetworks(container, page, shown, selected, choose) {
     };
   const chart = frame(container, height, { left: 52, right: 14, top: 24, bottom: 42 },
     (range) => logarithmic([costs[0] / 1.1, costs[1] * 1.1], range), y,
-    { x: page.unit, y: "accuracy", title: `Accuracy over ${page.unit} of ${rows.length} networks; the table has the same` });
+    { x: page.unit, y: "accuracy", title: `Accuracy over ${page.unit} of ${rows.length} networks; arrow keys go along the front` });
   const place = (row) => ({ x: chart.x.to(row.cost), y: chart.y.to(row.val_accuracy), row });
   if (shown.tree) chart.svg.append(...tree(page, rows, place));
   page.searches.forEach((_, search) => {
@@ -87,6 +87,7 @@ function series(rows, search, chart, shown) {
 /** Left and right go through the networks by their cost. */
 function walk(svg, points, selected, choose) {
   svg.setAttribute("tabindex", "0");
+  svg.setAttribute("role", "application");
   svg.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step) return;
@@ -128,7 +129,7 @@ function drawGrowth(container, page, spent, name) {
     points.push(...at);
     const d = at.map((point, place) => (place ? `H${point.x}V${point.y}` : `M${point.x} ${point.y}`)).join("");
     const last = at.at(-1);
-    const label = lines.length > 1 ? search.name : accuracy(last.row.hypervolume);
+    const label = lines.length > 1 ? "" : accuracy(last.row.hypervolume);
     chart.svg.append(make("svg:g", { class: `series-${number % 6}` },
       make("svg:path", { class: "stairs", d }),
       make("svg:path", { class: "member", d: shape(number, last.x, last.y, 4) }),

@@ -10,16 +10,13 @@ import pandas as pd
 from pruning import StageStore
 from search.errors import RefusedError
 from search.front.hypervolume import Scale
-from search.front.names import CostName
+from search.front.names import UNITS, CostName
 from search.front.stages import front
 from search.results.folder import ResultsFolder
 from search.results.luck import luck
 from search.results.page.choices import KNOBS, choices
-from search.results.page.facts import UNITS, Facts, facts, figures, settings
-from search.results.tables import candidates
-
-COLUMN_OF_COST: dict[CostName, str] = {"params": "params", "macs": "macs", "bytes": "size_bytes"}
-"""Where a table has the costs."""
+from search.results.page.facts import Facts, facts, figures, settings
+from search.results.tables import COST_COLUMNS, candidates
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,14 +60,14 @@ class Content:
             RefusedError: They cannot be compared.
         """
         descriptions = [subject.folder.read() for subject in subjects]
-        for name, values in (
-            ("--cost", [subject.cost for subject in subjects]),
-            ("images", [one.get("data", {}).get("fingerprint") for one in descriptions]),
+        for what, values in (
+            ("another --cost", [subject.cost for subject in subjects]),
+            ("other images", [one.get("data", {}).get("fingerprint") for one in descriptions]),
         ):
             for subject, value in zip(subjects, values, strict=True):
                 if value != values[0]:
                     raise RefusedError(
-                        f"{subject.folder.path} has other {name} than {subjects[0].folder.path}: "
+                        f"{subject.folder.path} has {what} than {subjects[0].folder.path}: "
                         "their fronts cannot be compared."
                     )
         scale = _common_scale([one.get("scale") for one in descriptions])
@@ -99,7 +96,7 @@ class Content:
         }
         return {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "cost": COLUMN_OF_COST[self.cost],
+            "cost": COST_COLUMNS[self.cost],
             "unit": UNITS[self.cost],
             "knobs": KNOBS,
             "searches": self.searches,
@@ -126,7 +123,7 @@ def _rows(subject: Subject, scale: Scale | None) -> pd.DataFrame:
     table["parent"] = pd.array(parents, dtype="Int64")
     table["hypervolume"] = None
     if scale is not None:
-        costs = table[COLUMN_OF_COST[subject.cost]]
+        costs = table[COST_COLUMNS[subject.cost]]
         table["hypervolume"] = scale.growth(costs, table["val_accuracy"])
     return table
 

@@ -135,7 +135,7 @@ function follow(chart, points, tell, choose = () => {}) {
 function tip(container, chart, point, lines) {
   container.querySelector(".tip")?.remove();
   if (!point) return;
-  const box = make("div", { class: "tip", role: "status" }, ...lines.map((line) => make("div", {}, line)));
+  const box = make("div", { class: "tip" }, ...lines.map((line) => make("div", {}, line)));
   container.append(box);
   const scale = container.clientWidth / chart.width;
   const left = point.x * scale + (point.x > chart.width / 2 ? -box.offsetWidth - 12 : 12);

@@ -6,10 +6,7 @@ from typing import Any
 
 from pruning import Stage
 from search.front.cost import cost_of
-from search.front.names import CostName
-
-UNITS: dict[CostName, str] = {"params": "parameters", "macs": "multiply-adds", "bytes": "bytes"}
-"""What the costs count."""
+from search.front.names import UNITS, CostName
 
 _NEAR = 0.01  # of accuracy, that people give away for a small network
 _SHOWN = 12  # digits of a digest

@@ -65,16 +65,20 @@ function choicesTable(page, choices) {
     ...heads.map((head, place) => make("th", { scope: "col", class: place === 0 || place === 4 ? "text" : null }, head)))), make("tbody", {}, ...rows)));
 }
 
+const FLATTERED = "The front was chosen by validation accuracy, which flatters it.";
+
 function start() {
   const page = read(byId("content").textContent);
+  const several = page.searches.length > 1;
   const title = page.searches.map((search) => search.name).join(", ");
   document.title = `${title}: pruning schedules`;
   document.querySelector("h1").textContent = `Pruning schedules of ${title}`;
   byId("written").textContent = `Written ${page.written.replace("T", " ").replace("+00:00", " UTC")}; while the search runs it is written anew: reload the page.`;
   forEach(byId("figures"), page, (search) => [pairs("figures", search.figures)]);
-  document.querySelector(".legend").replaceChildren(...legend(page));
-  byId("front-caption").textContent = page.searches.flatMap((search) => (search.luck.length ? search.luck
-    : ["The front was chosen by validation accuracy, which flatters it."])).join(" ");
+  document.querySelector(".legend").append(...legend(page));
+  if (several) byId("growth-legend").append(...legend(page).slice(0, page.searches.length));
+  byId("front-caption").append(...page.searches.map((search) => make("span", {},
+    several ? `${search.name}: ` : "", (search.luck.length ? search.luck : [FLATTERED]).join(" "), " ")));
   forEach(byId("choices"), page, (search) => (search.choices.length ? [choicesTable(page, search.choices)] : ["There was no choice, or no round yet."]));
   forEach(byId("facts"), page, (search) => [
     pairs("facts", search.facts), make("h3", {}, "The same search again"), make("pre", {}, search.command),

@@ -10,11 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from search.results.page.content import COLUMN_OF_COST, Content
-from search.results.page.facts import UNITS
+from search.front.names import UNITS
+from search.results.page.content import Content
+from search.results.tables import COST_COLUMNS
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+_LONGEST = 40  # characters of a name
 
 
 def picture(content: Content) -> bytes:
@@ -28,8 +30,8 @@ def picture(content: Content) -> bytes:
     several = len(content.searches) > 1
     for number, search in enumerate(content.searches):
         rows = content.table[content.table["search"] == number]
-        name = f", {search['name']}" if several else ""
-        _draw(axes, rows, COLUMN_OF_COST[content.cost], number, name)
+        name = f", {search['name'][-_LONGEST:]}" if several else ""
+        _draw(axes, rows, COST_COLUMNS[content.cost], number, name)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -50,8 +52,8 @@ def picture(content: Content) -> bytes:
 
 def _draw(axes: Axes, rows: pd.DataFrame, cost: str, number: int, name: str) -> None:
     colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
-    members = rows[rows["on_front"]].sort_values([cost, "stage"])
-    others = rows[~rows["on_front"].astype(bool)]
+    on_front = rows["on_front"].astype(bool)
+    members, others = rows[on_front].sort_values([cost, "stage"]), rows[~on_front]
     style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": "none"}
     axes.plot(others[cost], others["val_accuracy"], **style, markersize=3, alpha=0.25)
     axes.step(members[cost], members["val_accuracy"], where="post", color=colour, linewidth=1)
