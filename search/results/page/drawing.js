@@ -8,7 +8,8 @@ function make(tag, attributes = {}, ...children) {
   const element = space ? document.createElementNS(space, name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
+    else if (value !== null && value !== false)
+      element.setAttribute(key, value === true ? "" : value);
   }
   element.append(...children);
   return element;
@@ -20,7 +21,11 @@ const accuracy = (number) => (number === null ? "–" : number.toFixed(4));
 const signed = (number) => (number < 0 ? "−" : "+") + Math.abs(number).toFixed(4);
 
 function short(number) {
-  for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+  for (const [size, unit] of [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ]) {
     if (number >= size) return `${+(number / size).toPrecision(3)} ${unit}`;
   }
   return String(+number.toPrecision(3));
@@ -62,14 +67,17 @@ function logarithmic([low, high], [from, to]) {
 
 const LEVELS = [0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995];
 
-/** Accuracies by the logarithm of the errors, so that .98 and .99 are as far apart as .8 and .9. */
+/** Accuracies by the logarithm of errors, so that .98 and .99 are as far apart as .8 and .9. */
 function byError([low, high], least, [from, to]) {
   const error = (value) => -Math.log(Math.max(1 - value, least));
   const place = linear([error(low), error(high)], [from, to]).to;
   const ticks = [];
-  for (const level of LEVELS.filter((level) => level >= low && level <= high && 1 - level >= least)) {
+  for (const level of LEVELS.filter(
+    (level) => level >= low && level <= high && 1 - level >= least,
+  )) {
     const last = ticks.at(-1);
-    if (!last || Math.abs(place(error(level)) - place(error(last[0]))) > 18) ticks.push([level, String(level)]);
+    if (!last || Math.abs(place(error(level)) - place(error(last[0]))) > 18)
+      ticks.push([level, String(level)]);
   }
   return { to: (value) => place(error(value)), ticks };
 }
@@ -77,9 +85,18 @@ function byError([low, high], least, [from, to]) {
 /** An empty chart of a container's width: an SVG with axes and their names. */
 function frame(container, height, margin, x, y, names) {
   const width = Math.max(container.clientWidth, 280);
-  const inner = { left: margin.left, right: width - margin.right, top: margin.top, bottom: height - margin.bottom };
+  const inner = {
+    left: margin.left,
+    right: width - margin.right,
+    top: margin.top,
+    bottom: height - margin.bottom,
+  };
   const scales = { x: x([inner.left, inner.right]), y: y([inner.bottom, inner.top]) };
-  const svg = make("svg:svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": names.title });
+  const svg = make("svg:svg", {
+    viewBox: `0 0 ${width} ${height}`,
+    role: "img",
+    "aria-label": names.title,
+  });
   let grid = "";
   for (const [value, label] of scales.x.ticks) {
     const at = scales.x.to(value);
@@ -93,7 +110,11 @@ function frame(container, height, margin, x, y, names) {
   }
   svg.prepend(make("svg:path", { d: grid, class: "grid" }));
   svg.append(
-    make("svg:text", { x: inner.right, y: height - 4, "text-anchor": "end", class: "name" }, names.x),
+    make(
+      "svg:text",
+      { x: inner.right, y: height - 4, "text-anchor": "end", class: "name" },
+      names.x,
+    ),
     make("svg:text", { x: 2, y: 12, class: "name" }, names.y),
   );
   return { svg, width, ...scales };
@@ -104,12 +125,27 @@ function shape(series, x, y, size) {
   const s = size;
   const corners = [
     null,
-    [[-s, -s], [s, -s], [s, s], [-s, s]],
-    [[0, -1.3 * s], [1.2 * s, s], [-1.2 * s, s]],
-    [[0, -1.4 * s], [1.4 * s, 0], [0, 1.4 * s], [-1.4 * s, 0]],
+    [
+      [-s, -s],
+      [s, -s],
+      [s, s],
+      [-s, s],
+    ],
+    [
+      [0, -1.3 * s],
+      [1.2 * s, s],
+      [-1.2 * s, s],
+    ],
+    [
+      [0, -1.4 * s],
+      [1.4 * s, 0],
+      [0, 1.4 * s],
+      [-1.4 * s, 0],
+    ],
   ][series % 4];
   if (!corners) return `M${x - s} ${y}a${s} ${s} 0 1 0 ${2 * s} 0a${s} ${s} 0 1 0 ${-2 * s} 0z`;
-  return `M${corners.map(([dx, dy]) => `${(x + dx).toFixed(1)} ${(y + dy).toFixed(1)}`).join("L")}z`;
+  const at = ([dx, dy]) => `${(x + dx).toFixed(1)} ${(y + dy).toFixed(1)}`;
+  return `M${corners.map(at).join("L")}z`;
 }
 
 /** Tells which point is nearest to the mouse, within reach; null when none is. */

@@ -16,22 +16,40 @@ const RESULTS = [
   { name: "executed_epochs", title: "made at epoch", show: count },
 ];
 
-const roundText = (round) => [round.rate, round.epochs, round.lr,
-  ...(round.allocation === "uniform" ? [] : [round.allocation]),
-  ...(round.start === "inherit" ? [] : [round.start])].join("/");
+/** Columns that hold lists, and what of a round is in them. */
+const LISTS = {
+  rates: "rate",
+  epochs: "epochs",
+  lrs: "lr",
+  allocations: "allocation",
+  starts: "start",
+};
+
+const roundText = (round) =>
+  [
+    round.rate,
+    round.epochs,
+    round.lr,
+    ...(round.allocation === "uniform" ? [] : [round.allocation]),
+    ...(round.start === "inherit" ? [] : [round.start]),
+  ].join("/");
 const scheduleText = (row) => row.rounds.map(roundText).join(" ") || "the root";
 
 /** A schedule as JSON, as the columns of the tables have it. */
 function scheduleCopy(row) {
-  const lists = { rates: "rate", epochs: "epochs", lrs: "lr", allocations: "allocation", starts: "start" };
-  return JSON.stringify(Object.fromEntries(
-    Object.entries(lists).map(([name, part]) => [name, row.rounds.map((round) => round[part])])));
+  const lists = Object.entries(LISTS).map(([name, part]) => [
+    name,
+    row.rounds.map((round) => round[part]),
+  ]);
+  return JSON.stringify(Object.fromEntries(lists));
 }
 
 const python = (text) => JSON.stringify(text);
-const loading = (page, row) => `from search.loading import load_network\nnet = load_network(${python(page.searches[row.search].folder)}, "${row.stage}")`;
+const loading = (page, row) =>
+  "from search.loading import load_network\n" +
+  `net = load_network(${python(page.searches[row.search].folder)}, "${row.stage}")`;
 
-/** Puts text into the clipboard, or, where that is not allowed, selects it for the user to copy. */
+/** Puts text into the clipboard or, where that is not allowed, selects it for copying. */
 async function copy(text, button) {
   const label = button.textContent;
   try {
@@ -47,10 +65,17 @@ async function copy(text, button) {
     if (done) field.remove();
     else field.addEventListener("blur", () => field.remove());
   }
-  setTimeout(() => { button.textContent = label; }, 1500);
+  setTimeout(() => {
+    button.textContent = label;
+  }, 1500);
 }
 
-const copyButton = (label, text) => make("button", { type: "button", class: "copy", onclick: (event) => copy(text(), event.currentTarget) }, label);
+const copyButton = (label, text) =>
+  make(
+    "button",
+    { type: "button", class: "copy", onclick: (event) => copy(text(), event.currentTarget) },
+    label,
+  );
 
 /** Builds the table once; returns what sorts it, shows its rows and marks one. */
 function buildTable(container, page, choose) {
@@ -64,19 +89,43 @@ function buildTable(container, page, choose) {
   ];
   const cell = (row, column) => {
     if (column.name === "stage") {
-      return make("td", { class: "text" }, make("button", { type: "button", class: "id mono", title: row.stage, onclick: () => choose(row) }, row.stage.slice(0, 8)));
+      return make(
+        "td",
+        { class: "text" },
+        make(
+          "button",
+          { type: "button", class: "id mono", title: row.stage, onclick: () => choose(row) },
+          row.stage.slice(0, 8),
+        ),
+      );
     }
     if (column.name === "schedule") {
-      return make("td", { class: "text schedule mono" }, copyButton("copy", () => scheduleCopy(row)), " ", row.schedule);
+      return make(
+        "td",
+        { class: "text schedule mono" },
+        copyButton("copy", () => scheduleCopy(row)),
+        " ",
+        row.schedule,
+      );
     }
-    if (column.name === "search") return make("td", { class: "text" }, page.searches[row.search].name);
+    if (column.name === "search")
+      return make("td", { class: "text" }, page.searches[row.search].name);
     const value = row[column.name];
     return make("td", {}, value === null ? "–" : column.show(value));
   };
-  const lines = new Map(page.rows.map((row) => [row, make("tr", { "data-stage": row.stage },
-    ...columns.map((column) => cell(row, column)))]));
-  const heads = columns.map((column) => make("th", { scope: "col", class: column.text ? "text" : null, "aria-sort": "none" },
-    make("button", { type: "button", onclick: () => sort(column) }, column.title)));
+  const lines = new Map(
+    page.rows.map((row) => [
+      row,
+      make("tr", { "data-stage": row.stage }, ...columns.map((column) => cell(row, column))),
+    ]),
+  );
+  const heads = columns.map((column) =>
+    make(
+      "th",
+      { scope: "col", class: column.text ? "text" : null, "aria-sort": "none" },
+      make("button", { type: "button", onclick: () => sort(column) }, column.title),
+    ),
+  );
   const body = make("tbody");
   let [by, downwards, all] = [columns.find((column) => column.name === page.cost), false, false];
 
@@ -103,23 +152,66 @@ function buildTable(container, page, choose) {
   container.replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ...heads)), body));
   fill();
   return {
-    showAll(value) { all = value; fill(); },
-    mark(chosen) { lines.forEach((line, row) => line.classList.toggle("chosen", row === chosen)); },
+    showAll(value) {
+      all = value;
+      fill();
+    },
+    mark(chosen) {
+      lines.forEach((line, row) => line.classList.toggle("chosen", row === chosen));
+    },
   };
 }
 
 /** What is known of one network: the rounds that made it, and how to load it. */
 function showNetwork(container, page, row) {
   const line = ancestry(page, row);
-  const rounds = line.map((stage) => make("tr", {},
-    make("td", { class: "text" }, stage.rounds.length ? String(stage.rounds.length) : "root"),
-    make("td", { class: "text mono" }, stage.rounds.length ? roundText(stage.rounds.at(-1)) : ""),
-    make("td", {}, count(stage.cost)), make("td", {}, accuracy(stage.val_accuracy)), make("td", {}, accuracy(stage.test_accuracy))));
+  const rounds = line.map((stage) =>
+    make(
+      "tr",
+      {},
+      make("td", { class: "text" }, stage.rounds.length ? String(stage.rounds.length) : "root"),
+      make(
+        "td",
+        { class: "text mono" },
+        stage.rounds.length ? roundText(stage.rounds.at(-1)) : "",
+      ),
+      make("td", {}, count(stage.cost)),
+      make("td", {}, accuracy(stage.val_accuracy)),
+      make("td", {}, accuracy(stage.test_accuracy)),
+    ),
+  );
   const heads = ["round", "rate/epochs/lr", page.unit, "validation", "test"];
   container.replaceChildren(
-    make("h3", {}, "Network ", make("code", {}, row.stage), `: ${accuracy(row.val_accuracy)} with ${count(row.cost)} ${page.unit}`),
-    make("div", { class: "wide" }, make("table", {}, make("thead", {}, make("tr", {},
-      ...heads.map((head, place) => make("th", { scope: "col", class: place > 1 ? null : "text" }, head)))), make("tbody", {}, ...rounds))),
+    make(
+      "h3",
+      {},
+      "Network ",
+      make("code", {}, row.stage),
+      `: ${accuracy(row.val_accuracy)} with ${count(row.cost)} ${page.unit}`,
+    ),
+    make(
+      "div",
+      { class: "wide" },
+      make(
+        "table",
+        {},
+        make(
+          "thead",
+          {},
+          make(
+            "tr",
+            {},
+            ...heads.map((head, place) =>
+              make("th", { scope: "col", class: place > 1 ? null : "text" }, head),
+            ),
+          ),
+        ),
+        make("tbody", {}, ...rounds),
+      ),
+    ),
     make("pre", {}, loading(page, row)),
-    copyButton("copy these lines", () => loading(page, row)), " ", copyButton("copy the schedule", () => scheduleCopy(row)));
+    copyButton("copy these lines", () => loading(page, row)),
+    " ",
+    copyButton("copy the schedule", () => scheduleCopy(row)),
+  );
 }
