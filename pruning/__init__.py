@@ -15,7 +15,7 @@ from pruning.errors import (
 from pruning.graph import GraphArchitecture
 from pruning.groups import Architecture, ChannelGroup, load_tensors, transplant
 from pruning.importance import SCORES, Importance, keep_channels, slim
-from pruning.latency import LatencyLadder, Stopwatch, device_name
+from pruning.latency import LatencyLadder, Stopwatch, device_name, processor_name
 from pruning.memory import keep_freed_memory
 from pruning.narrow import Factory
 from pruning.recipe import RECIPE_VERSION, Recipe, RecipeName
@@ -79,6 +79,7 @@ __all__ = [
     "keep_freed_memory",
     "load_tensors",
     "new_optimizer",
+    "processor_name",
     "read_checkpoint",
     "read_weights",
     "recalibrate",

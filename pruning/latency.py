@@ -96,10 +96,10 @@ def device_name(device: torch.device) -> str:
     """What latencies of this process are measured on: the model of its GPU or processor."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} thread(s)"
+    return f"{processor_name()}, {torch.get_num_threads()} thread(s)"
 
 
-def _processor() -> str:
+def processor_name() -> str:
     """The model of this machine's processor, as far as its system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
