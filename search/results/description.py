@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data import ImageData
-from pruning import Origin
+from pruning import LatencyLadder, Origin
 from search.errors import RefusedError
 from search.front.hypervolume import Scale
 
@@ -23,6 +23,7 @@ def describe(
     origin: Origin,
     scale: Scale,
     hardware: Mapping[str, str | int],
+    ladder: LatencyLadder | None,
     earlier: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The content of search.json: as the search was started, and a list of its runs.
@@ -33,6 +34,7 @@ def describe(
         origin: What stages' ids are made of.
         scale: Of the hypervolume, for those who read it without the network at hand.
         hardware: Where this run runs.
+        ladder: What latencies to expect, where they are what accuracy is traded against.
         earlier: The present content, where a search is resumed.
 
     Raises:
@@ -60,6 +62,7 @@ def describe(
         "recipe": origin.recipe.to_json(),
         "root": dict(origin.root),
         "scale": asdict(scale),
+        **({} if ladder is None else {"latency": asdict(ladder)}),
         "runs": [run],
     }
     if earlier is None:

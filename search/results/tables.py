@@ -34,8 +34,14 @@ COLUMNS = (
     "repeats_val_std",
     "repeats_test_mean",
     "repeats_test_std",
+    "latency_ms",
 )
-COST_COLUMNS: dict[CostName, str] = {"params": "params", "macs": "macs", "bytes": "size_bytes"}
+COST_COLUMNS: dict[CostName, str] = {
+    "params": "params",
+    "macs": "macs",
+    "bytes": "size_bytes",
+    "latency": "latency_ms",
+}
 """Where each cost stands."""
 
 
@@ -86,6 +92,7 @@ def _table(stages: Sequence[Stage], store: StageStore) -> pd.DataFrame:
             "allocations": json.dumps([round_.allocation for round_ in stage.schedule]),
             "starts": json.dumps([round_.start for round_ in stage.schedule]),
             **_of_repeats(repeats.get(stage.id, [])),
+            "latency_ms": stage.latency_ms,
         }
         for stage in stages
     ]

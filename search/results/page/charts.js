@@ -2,7 +2,7 @@
 
 /** The chart of all networks. `shown`: what is to be seen; `selected`: whose path stands out. */
 function drawNetworks(container, page, shown, selected, choose) {
-  const rows = page.rows.filter((row) => shown.all || row.on_front);
+  const rows = page.rows.filter((row) => row.cost !== null && (shown.all || row.on_front));
   if (!rows.length) return;
   const accuracies = rows.flatMap((row) =>
     shown.test && row.on_front && row.test_accuracy !== null

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pruning import StageStore
 from search.errors import RefusedError
+from search.front.cost import costs_of
 from search.front.hypervolume import Scale
 from search.front.names import UNITS, CostName
 from search.front.stages import front
@@ -123,7 +124,8 @@ def _rows(subject: Subject, scale: Scale | None) -> pd.DataFrame:
     table["parent"] = pd.array(parents, dtype="Int64")
     table["hypervolume"] = None
     if scale is not None:
-        costs = table[COST_COLUMNS[subject.cost]]
+        stages = [subject.store[stage] for stage in table["stage"]]
+        costs = costs_of(stages, subject.cost)
         table["hypervolume"] = scale.growth(costs, table["val_accuracy"])
     return table
 

@@ -62,7 +62,8 @@ function logarithmic([low, high], [from, to]) {
       if (value >= low * 0.999 && value <= high * 1.001) ticks.push([value, short(value)]);
     }
   }
-  return { to: (value) => place(Math.log(value)), ticks };
+  const even = steps(low, high, 5).map((value) => [value, short(value)]); // of a short range
+  return { to: (value) => place(Math.log(value)), ticks: ticks.length > 2 ? ticks : even };
 }
 
 const LEVELS = [0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995];

@@ -4,6 +4,7 @@ const COSTS = [
   { name: "params", title: "parameters", show: count },
   { name: "macs", title: "multiply-adds", show: count },
   { name: "size_bytes", title: "bytes", show: count },
+  { name: "latency_ms", title: "latency, ms", show: count },
 ];
 const RESULTS = [
   { name: "val_accuracy", title: "validation", show: accuracy },
@@ -84,8 +85,9 @@ function buildTable(container, page, choose) {
     ...(several ? [{ name: "search", title: "search", text: true }] : []),
     { name: "stage", title: "stage", text: true },
     ...COSTS.filter((column) => column.name === page.cost),
-    ...RESULTS.filter((column) => page.rows.some((row) => row[column.name] !== null)),
-    ...COSTS.filter((column) => column.name !== page.cost),
+    ...[...RESULTS, ...COSTS.filter((column) => column.name !== page.cost)].filter((column) =>
+      page.rows.some((row) => row[column.name] !== null),
+    ),
   ];
   const cell = (row, column) => {
     if (column.name === "stage") {
