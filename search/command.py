@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_interpreter()
         with reader_may_leave():
             config = _parse(arguments)
+        console.quiet = config.quiet
         folder = config.folder
         from search.driver import run_search
 

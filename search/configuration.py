@@ -243,6 +243,13 @@ class SearchConfig:
             default="start a new search",
         ),
     ] = None
+    quiet: Annotated[
+        bool, arg(help="Write only what comes out, and what is wrong; no progress.")
+    ] = False
+    log_json: Annotated[
+        Path | None,
+        _flag("FILE", "Append what happens as JSON, one event a line.", default="no such log"),
+    ] = None
     address: Annotated[
         str | None,
         _flag(
@@ -326,7 +333,7 @@ class SearchConfig:
 
         A file of --model is named by its absolute path.
         """
-        paths = ("data_root", "checkpoint", "out", "resume")
+        paths = ("data_root", "checkpoint", "out", "resume", "log_json")
         given: dict[str, Any] = {
             name: at_home(path) for name in paths if (path := getattr(self, name)) is not None
         }
@@ -366,6 +373,8 @@ class SearchConfig:
             precision=self.precision or precision,
             out=None,
             resume=None,
+            quiet=False,
+            log_json=None,
         )
 
     @property

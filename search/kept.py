@@ -37,7 +37,7 @@ _BEFORE = {
     "round_to": 1,
     "skip_broken": False,
 }
-_OF_A_RUN = ("out", "resume")  # not kept
+_OF_A_RUN = ("out", "resume", "quiet", "log_json")  # not kept
 _EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS
 
 

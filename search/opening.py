@@ -119,7 +119,7 @@ def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, Ima
             "tell apart.\nGive images of two classes or more."
         )
     for line in (data.summary, *data.notes):
-        console.line(f"{line}.")
+        console.news(f"{line}.")
     kept = config.resolved(image_size=data.image_size)  # workers run elsewhere: absolute paths
     return replace(source, data=kept.data, data_root=kept.data_root), data
 

@@ -212,8 +212,10 @@ class ScheduleTrial(tune.Trainable):
         return self._runner.child(task.reached, task.weights, round_, reporter)
 
     def _reporter(self, round_number: int, epochs: int) -> Callable[[int, Metrics], None]:
-        def report(epoch: int, _: Metrics) -> None:
-            activity = Activity(round=round_number, epoch=epoch + 1, epochs=epochs)
+        def report(epoch: int, metrics: Metrics) -> None:
+            activity = Activity(
+                round=round_number, epoch=epoch + 1, epochs=epochs, accuracy=metrics.accuracy
+            )
             self._store.report.remote(self._trial, activity)
 
         return report
