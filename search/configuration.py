@@ -10,6 +10,7 @@ from tyro.conf import arg
 
 from search.errors import RefusedError
 from search.front.names import CostName
+from search.paths import absolute, at_home, data_place
 from search.samplers.names import SamplerName
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ DEFAULT_EPOCHS = 300
 
 MANY_TRIALS = 10**9
 """As good as no limit."""
-
-_NAMED_SETS = ("digits", "fashion-mnist")
 
 
 def _flag(metavar: str, text: str, *, default: str | None = None) -> Any:
@@ -317,7 +316,9 @@ class SearchConfig:
     @property
     def folder(self) -> Path:
         """Where the results lie."""
-        name = os.fsencode(Path(self._data).name).decode(errors="replace")  # SQLite wants UTF-8
+        name = os.fsencode(Path(data_place(self.data)).name).decode(
+            errors="replace"
+        )  # SQLite wants UTF-8
         return self.resume or self.out or Path("results") / name
 
     def at_home(self) -> Self:
@@ -358,7 +359,7 @@ class SearchConfig:
         """
         return replace(
             self,
-            data=self._data,
+            data=data_place(self.data),
             data_root=absolute(self.data_root),
             checkpoint=absolute(self.checkpoint),
             image_size=image_size,
@@ -366,30 +367,3 @@ class SearchConfig:
             out=None,
             resume=None,
         )
-
-    @property
-    def _data(self) -> str:
-        try:
-            named = self.data in _NAMED_SETS
-            return self.data if named else str(Path(self.data).expanduser().resolve())
-        except RuntimeError as error:  # a link to itself, or the home of nobody
-            raise RefusedError(
-                f"--data {self.data} leads nowhere ({error}); give another path."
-            ) from error
-
-
-def at_home(path: Path) -> Path:
-    """A path with `~` expanded.
-
-    Raises:
-        RefusedError: It names the home of nobody.
-    """
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise RefusedError(f"{path}: there is no such user, or none with a home.") from None
-
-
-def absolute(value: Any) -> Any:
-    """A path as an absolute one; anything else as it is."""
-    return value.absolute() if isinstance(value, Path) else value

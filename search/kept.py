@@ -6,8 +6,9 @@ from typing import Any, get_type_hints
 
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
-from search.configuration import SearchConfig, absolute
+from search.configuration import SearchConfig
 from search.errors import RefusedError
+from search.paths import absolute
 
 _CHANGEABLE = frozenset(
     (
