@@ -1,7 +1,7 @@
 """Weights of a known network from files that others wrote, read without running code of theirs."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,9 @@ import torch
 from torch import Tensor
 
 from pruning.errors import CheckpointError
-from pruning.inert import Inert, read_inert
-from pruning.salvage import module_weights, to_tensor
-
-_NESTING = 2  # a container, and one around it
-_COMPILED = "_orig_mod."  # torch.compile's, before the name of what was compiled
-_COUNTERS = ("n_averaged", "total_ops", "total_params")  # of AveragedModel, of thop
-_SEEN = "num_batches_tracked"  # is not there in files of old; nothing depends on it
-_NAMED, _NAME_LENGTH = 3, 60
+from pruning.inert import read_inert
+from pruning.salvage import to_tensor
+from pruning.states import kind_of, some, states_in
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -65,11 +60,11 @@ def read_weights(
     try:
         found = {
             place: _weights(state, skeleton, kind)
-            for place, state in _states(_loaded(content), wanted, kind).items()
+            for place, state in states_in(_loaded(content), wanted, kind).items()
         }
         if len({weights.sha256 for weights in found.values()}) > 1:
             raise CheckpointError(
-                f"holds several networks: {_some(list(found))}\n"
+                f"holds several networks: {some(list(found))}\n"
                 "save the one that is meant: torch.save(torch.load(…)[…], …)."
             )
     except CheckpointError as error:
@@ -104,66 +99,6 @@ def _loaded(content: bytes) -> object:
         ) from error
 
 
-def _states(value: object, wanted: tuple[str, ...], kind: str) -> dict[str, dict[str, Any]]:
-    """The state dicts of these names, and where each lies; at least one."""
-    states = {place: _bare(mapping, wanted) for place, mapping in _mappings(value)}
-    if not states:
-        raise CheckpointError(
-            f"holds a {_kind(value)}, no state dict; make it with torch.save(net.state_dict(), …)."
-        )
-    found = {place: state for place, state in states.items() if state.keys() == set(wanted)}
-    if not found:
-        nearest = max(states.values(), key=lambda state: len(state.keys() & set(wanted)))
-        raise CheckpointError(_difference(nearest, wanted, kind))
-    return found
-
-
-def _mappings(
-    value: object, place: str = "", nesting: int = _NESTING
-) -> Iterator[tuple[str, Mapping[Any, Any]]]:
-    """Dictionaries and whole networks in a file's object, and where: outer ones first."""
-    if isinstance(value, Inert):
-        value = module_weights(value) or None
-    if not isinstance(value, Mapping):
-        return
-    yield place, value
-    if nesting:
-        for key, inner in value.items():
-            yield from _mappings(inner, f"{place}.{_name(key)}".lstrip("."), nesting - 1)
-
-
-def _bare(mapping: Mapping[Any, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
-    """A state dict with the names that the bare network gives, and with all of its counters."""
-    named = {_name(key).replace(_COMPILED, ""): value for key, value in mapping.items()}
-    state = {
-        name: value for name, value in named.items() if name.rpartition(".")[2] not in _COUNTERS
-    }
-    first = wanted[0]
-    wrapped = (name.removesuffix(first) for name in state if name.endswith(f".{first}"))
-    prefix = next(wrapped, "")
-    if all(name.startswith(prefix) for name in state):
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    if any(name in state for name in wanted):
-        for name in wanted:
-            if name.endswith(_SEEN):
-                state.setdefault(name, torch.tensor(0))
-    return state
-
-
-def _difference(state: Mapping[str, Any], wanted: tuple[str, ...], kind: str) -> str:
-    missing = [name for name in wanted if name not in state]
-    surplus = [name for name in state if name not in wanted]
-    problems = [
-        f"{problem} {_some(names)}"
-        for problem, names in (("lacks", missing), ("has besides", surplus))
-        if names
-    ]
-    return (
-        f"holds no state dict of a {kind}: it {' and '.join(problems)}\n"
-        f"expected: {len(wanted)} tensors, from {wanted[0]} to {wanted[-1]}."
-    )
-
-
 def _weights(
     values: Mapping[str, Any],
     skeleton: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
@@ -173,7 +108,7 @@ def _weights(
     for name, value in values.items():
         tensor = to_tensor(value)
         if tensor is None:
-            raise CheckpointError(f"holds a {_kind(value)} as {name}, expected a tensor.")
+            raise CheckpointError(f"holds a {kind_of(value)} as {name}, expected a tensor.")
         state[name] = tensor
     expected = skeleton(state)
     for name, like in expected.items():
@@ -184,14 +119,6 @@ def _weights(
             )
     tensors = {name: _canonical(name, state[name], of) for name, of in expected.items()}
     return Weights(tensors=tensors, sha256=_digest(tensors))
-
-
-def _name(key: object) -> str:
-    return key if isinstance(key, str) else f"a key of type {_kind(key)}"
-
-
-def _kind(value: object) -> str:
-    return ascii(value.kind)[1:-1] if isinstance(value, Inert) else type(value).__name__
 
 
 def _canonical(name: str, tensor: Tensor, like: Tensor) -> Tensor:
@@ -220,10 +147,3 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
-
-
-def _some(names: list[str]) -> str:
-    """The first names, printable and not too long, and how many more there are."""
-    shown = ", ".join(ascii(name[:_NAME_LENGTH]) for name in names[:_NAMED])
-    more = len(names) - _NAMED
-    return shown + (f" and {more} more" if more > 0 else "")
