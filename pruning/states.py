@@ -1,6 +1,6 @@
 """State dicts in the object that a file holds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -16,60 +16,94 @@ _SEEN = "num_batches_tracked"  # is not there in files of old; nothing depends o
 _NAMED, _NAME_LENGTH = 3, 60
 
 
-def states_in(value: object, wanted: tuple[str, ...], kind: str) -> dict[str, dict[str, Any]]:
-    """The state dicts of these names, and where each lies; at least one.
+def states_in(
+    value: object, wanted: tuple[str, ...], kind: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """Where in a file's object the state dicts of these names lie, and they themselves.
 
     Args:
         value: What a file holds.
         wanted: The names, in order.
         kind: What networks of these names are called, in messages.
 
+    Returns:
+        At least one place and state dict.
+
     Raises:
         CheckpointError: There is none.
     """
-    states = {place: _bare(mapping, wanted) for place, mapping in _mappings(value)}
+    states = [
+        found
+        for place, mapping in _mappings(value)
+        for found in _bare(_join(place), mapping, wanted)
+    ]
     if not states:
         raise CheckpointError(
             f"holds a {kind_of(value)}, no state dict; "
             "make it with torch.save(net.state_dict(), …)."
         )
-    found = {place: state for place, state in states.items() if state.keys() == set(wanted)}
-    if not found:
-        nearest = max(states.values(), key=lambda state: len(state.keys() & set(wanted)))
+    whole = [(place, state) for place, state in states if state.keys() == set(wanted)]
+    if not whole:
+        nearest = max((state for _, state in states), key=lambda one: len(one.keys() & {*wanted}))
         raise CheckpointError(_difference(nearest, wanted, kind))
-    return found
+    return whole
 
 
 def _mappings(
-    value: object, place: str = "", nesting: int = _NESTING
-) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    value: object, place: tuple[str, ...] = (), nesting: int = _NESTING
+) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any]]]:
     """Dictionaries and whole networks in a file's object, and where: outer ones first."""
     if isinstance(value, Inert):
         value = module_weights(value) or None
-    if not isinstance(value, Mapping):
+    if isinstance(value, Mapping):
+        yield place, value
+        inner = [(_name(key), one) for key, one in value.items()]
+    elif isinstance(value, (list, tuple)):
+        inner = [(f"[{number}]", one) for number, one in enumerate(value)]
+    else:
         return
-    yield place, value
     if nesting:
-        for key, inner in value.items():
-            yield from _mappings(inner, f"{place}.{_name(key)}".lstrip("."), nesting - 1)
+        for name, one in inner:
+            yield from _mappings(one, (*place, name), nesting - 1)
 
 
-def _bare(mapping: Mapping[Any, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
-    """A state dict with the names that the bare network gives, and with all of its counters."""
+def _bare(
+    place: str, mapping: Mapping[Any, Any], wanted: tuple[str, ...]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """State dicts with the names that a bare network gives, and with all of its counters.
+
+    A mapping holds one behind every prefix behind which there are names of the network; what
+    belongs to a whole one is no part of those around it.
+    """
     named = {_name(key).replace(_COMPILED, ""): value for key, value in mapping.items()}
-    state = {
+    left = {
         name: value for name, value in named.items() if name.rpartition(".")[2] not in _COUNTERS
     }
-    first = wanted[0]
-    wrapped = (name.removesuffix(first) for name in state if name.endswith(f".{first}"))
-    prefix = next(wrapped, "")
-    if all(name.startswith(prefix) for name in state):
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    if any(name in state for name in wanted):
-        for name in wanted:
-            if name.endswith(_SEEN):
-                state.setdefault(name, torch.tensor(0))
-    return state
+    counters = {name: torch.tensor(0) for name in wanted if name.endswith(_SEEN)}
+    for prefix in _prefixes(left, wanted):
+        state = {
+            name.removeprefix(prefix): value
+            for name, value in left.items()
+            if name.startswith(prefix)
+        }
+        if any(name in state for name in wanted):
+            state = counters | state
+        if state.keys() == set(wanted):
+            left = {name: value for name, value in left.items() if not name.startswith(prefix)}
+        yield _join((place, prefix)), state
+
+
+def _prefixes(names: Iterable[str], wanted: tuple[str, ...]) -> list[str]:
+    """What stands before the first or the last of the wanted names; the inmost come first."""
+    ends = wanted[0], wanted[-1]
+    found = {
+        name.removesuffix(end) for name in names for end in ends if f".{name}".endswith(f".{end}")
+    }
+    return sorted(found | {""}, key=lambda prefix: (-prefix.count("."), prefix))
+
+
+def _join(names: tuple[str, ...]) -> str:
+    return ".".join(filter(None, (name.strip(".") for name in names)))
 
 
 def _difference(state: Mapping[str, Any], wanted: tuple[str, ...], kind: str) -> str:

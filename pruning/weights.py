@@ -41,9 +41,10 @@ def read_weights(
     The file is one that `torch.save` wrote, in either of its formats, a safetensors file, or a
     pickle of NumPy arrays, half precision or quantized, such as the course's. The weights are a
     state dict or, in the newer of torch.save's formats, a whole network. They may lie in a
-    container, itself in another at most, under any name and beside anything else: of what is no
-    tensor, nothing is run. One wrapper's prefix, or several wrappers', may stand before all of
-    their names, and they may be of any floating type and on any device.
+    dictionary, list or tuple, itself in another at most, under any name and beside anything else:
+    of what is no tensor, nothing is run. One wrapper's prefix, or several wrappers', may stand
+    before all of their names, beside tensors of other names, and they may be of any floating type
+    and on any device.
 
     Args:
         path: Of the file.
@@ -58,18 +59,15 @@ def read_weights(
     content = _content(path)
     wanted = tuple(names)
     try:
-        found = {
-            place: _weights(state, skeleton, kind)
-            for place, state in states_in(_loaded(content), wanted, kind).items()
-        }
-        if len({weights.sha256 for weights in found.values()}) > 1:
+        found = _fitting(states_in(_loaded(content), wanted, kind), skeleton, kind)
+        if len({weights.sha256 for _, weights in found}) > 1:
             raise CheckpointError(
-                f"holds several networks: {some(list(found))}\n"
-                "save the one that is meant: torch.save(torch.load(…)[…], …)."
+                f"holds several networks: {some([place for place, _ in found])}\n"
+                "save the one that is meant alone, by torch.save(net.state_dict(), …)."
             )
     except CheckpointError as error:
         raise CheckpointError(f"{path} {error}") from error.__cause__
-    return next(iter(found.values()))
+    return found[0][1]
 
 
 def _content(path: Path) -> bytes:
@@ -99,24 +97,45 @@ def _loaded(content: bytes) -> object:
         ) from error
 
 
-def _weights(
-    values: Mapping[str, Any],
+def _fitting(
+    states: Iterable[tuple[str, Mapping[str, Any]]],
     skeleton: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
     kind: str,
-) -> Weights:
+) -> list[tuple[str, Weights]]:
+    """Where state dicts of the expected shapes lie, and their weights; at least one."""
+    found, misfits = [], []
+    for place, values in states:
+        state = _tensors(values)
+        expected = skeleton(state)
+        misfit = _misfit(state, expected)
+        if misfit is None:
+            found.append((place, _weights(state, expected)))
+        else:
+            misfits.append(misfit)
+    if not found:
+        raise CheckpointError(f"holds no {kind}: {misfits[0]}")
+    return found
+
+
+def _tensors(values: Mapping[str, Any]) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     for name, value in values.items():
         tensor = to_tensor(value)
         if tensor is None:
             raise CheckpointError(f"holds a {kind_of(value)} as {name}, expected a tensor.")
         state[name] = tensor
-    expected = skeleton(state)
+    return state
+
+
+def _misfit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
+    """What a state dict has in another shape than is expected; None if nothing."""
     for name, like in expected.items():
         if state[name].shape != like.shape:
-            raise CheckpointError(
-                f"holds no {kind}: {name} has shape {tuple(state[name].shape)}, "
-                f"expected {tuple(like.shape)}."
-            )
+            return f"{name} has shape {tuple(state[name].shape)}, expected {tuple(like.shape)}."
+    return None
+
+
+def _weights(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Weights:
     tensors = {name: _canonical(name, state[name], of) for name, of in expected.items()}
     return Weights(tensors=tensors, sha256=_digest(tensors))
 
