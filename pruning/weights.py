@@ -29,6 +29,30 @@ class Weights:
     sha256: str
 
 
+def weights_of(tensors: Mapping[str, Tensor]) -> Weights:
+    """Weights as they are, with their digest."""
+    return Weights(tensors=tensors, sha256=_digest(tensors))
+
+
+def fit_weights(
+    state: Mapping[str, Tensor],
+    names: Iterable[str],
+    skeleton: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    *,
+    kind: str,
+) -> Weights:
+    """The weights that a state dict which is at hand gives a network; see `read_weights`.
+
+    It may have names of parts that the network lacks, such as auxiliary outputs.
+
+    Raises:
+        CheckpointError: It does not fit.
+    """
+    wanted = tuple(names)
+    known = {name: state[name] for name in wanted if name in state}
+    return _fitting(states_in(known, wanted, kind), skeleton, kind)[0][1]
+
+
 def read_weights(
     path: Path,
     names: Iterable[str],
@@ -137,7 +161,7 @@ def _misfit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str 
 
 def _weights(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Weights:
     tensors = {name: _canonical(name, state[name], of) for name, of in expected.items()}
-    return Weights(tensors=tensors, sha256=_digest(tensors))
+    return weights_of(tensors)
 
 
 def _canonical(name: str, tensor: Tensor, like: Tensor) -> Tensor:
