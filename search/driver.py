@@ -65,10 +65,13 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
         root = find_root(config, folder, data)
         with folder.locked(resume=resume):
             search = open_search(config, folder, source, data, root, pool)
+            for note in root.notes(config) if not resume else ():
+                console.line(note)
             for reason in search.store.set_aside.values():
                 console.line(f"Set aside, to be trained again: {reason}")
             tables = TableWriter(folder, search.store, config.cost)
-            _run(search, tables, data, pool, console, end)
+            expectation = Expectation.of(data.validation, trained_elsewhere=root.taken_whole)
+            _run(search, tables, expectation, pool, console, end)
             leave_ray()  # workers hold memory that the test may need
             try:
                 _finish(search, tables, data, console)
@@ -77,7 +80,12 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
 
 
 def _run(
-    search: Search, tables: TableWriter, data: ImageData, pool: Pool, console: Console, end: End
+    search: Search,
+    tables: TableWriter,
+    expectation: Expectation,
+    pool: Pool,
+    console: Console,
+    end: End,
 ) -> None:
     run_time = RunTime(search.folder)
     limit = search.config.max_hours
@@ -87,9 +95,6 @@ def _run(
     try:
         if not campaign.finished:
             _announce(search, pool, console)
-            expectation = Expectation.of(
-                data.validation, trained_elsewhere=search.config.checkpoint is not None
-            )
             workplace.run(
                 campaign,
                 partial(Observer, campaign, tables, console, expectation=expectation),

@@ -36,6 +36,8 @@ _BEFORE = {
     "model": "student",
     "round_to": 1,
     "skip_broken": False,
+    "weights": None,
+    "normalize": None,
 }
 _OF_A_RUN = ("out", "resume")  # not kept
 _EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS

@@ -43,13 +43,15 @@ class WorkerPlan:
         source: The images, by absolute paths; every machine packs and maps them for itself.
         architecture: Of the root.
         origin: What stages' ids are made of.
-        checkpoint: State dict of the root; without it the root is trained.
+        checkpoint: State dict of the root, but for a new head; without it the root is trained.
+        trains_on: Whether the root is trained from the checkpoint on.
     """
 
     source: DataSource
     architecture: Architecture
     origin: Origin
     checkpoint: Mapping[str, Tensor] | None = None
+    trains_on: bool = False
 
     def runner(self, device: torch.device) -> RoundRunner:
         """Set this process up to run rounds.
@@ -70,6 +72,7 @@ class WorkerPlan:
             origin=self.origin,
             device=device,
             checkpoint=self.checkpoint,
+            trains_on=self.trains_on,
         )
 
     def _check_room(self, needed: int, device: torch.device) -> None:
