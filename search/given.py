@@ -60,11 +60,9 @@ def weights_for_student(
 
     Raises:
         CheckpointError: The file holds none.
-        MissingWeightsError: The file of a search that is resumed is gone.
     """
     if config.checkpoint is None:
         return None
-    _check_presence(config)
     checkpoint = read_checkpoint(config.checkpoint)
     net = StudentNet(channels=checkpoint.channels, num_classes=classes)
     given = GivenWeights.of(str(config.checkpoint), checkpoint.tensors, net.state_dict(), classes)
@@ -76,8 +74,7 @@ def weights_for(config: SearchConfig, network: NamedNetwork) -> GivenWeights | N
 
     Raises:
         CheckpointError: They do not fit the network.
-        MissingWeightsError: They cannot be had: the file of a search that is resumed is gone, or
-            the download failed.
+        MissingWeightsError: They cannot be downloaded.
         NetworkError: There are no such published weights.
     """
     if config.checkpoint is None and config.weights is None:
@@ -86,7 +83,6 @@ def weights_for(config: SearchConfig, network: NamedNetwork) -> GivenWeights | N
     like = shapes_of(network)
     skeleton = with_any_head(like, classes, lambda other: replace(network, num_classes=other))
     if config.checkpoint is not None:
-        _check_presence(config)
         weights = read_weights(config.checkpoint, like, skeleton, kind=kind)
         return GivenWeights.of(str(config.checkpoint), weights.tensors, like, classes)
     found = published(network, config.weights or "")
@@ -95,7 +91,8 @@ def weights_for(config: SearchConfig, network: NamedNetwork) -> GivenWeights | N
     return replace(given, name=found.name, normalization=found.normalization)
 
 
-def _check_presence(config: SearchConfig) -> None:
+def check_presence(config: SearchConfig) -> None:
+    """Raises MissingWeightsError if the --checkpoint of a search that is resumed is gone."""
     if config.resume is not None and config.checkpoint and not config.checkpoint.exists():
         raise MissingWeightsError(
             f"{config.checkpoint} is gone, and is still needed: put it back."

@@ -24,7 +24,7 @@ from pruning import (
 )
 from search.configuration import SearchConfig
 from search.errors import RefusedError
-from search.given import GivenWeights, weights_for, weights_for_student
+from search.given import GivenWeights, check_presence, weights_for, weights_for_student
 from search.results.folder import ResultsFolder
 
 STUDENT = "student"
@@ -95,6 +95,7 @@ def find_root(config: SearchConfig, folder: ResultsFolder, data: ImageData) -> R
     earlier = None if config.resume is None else folder.read()["root"]
     find = _student_root if config.model == STUDENT else _named_root
     try:
+        check_presence(config)
         root = find(config, data, earlier)
     except MissingWeightsError as error:
         if earlier is None:
