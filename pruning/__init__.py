@@ -16,6 +16,7 @@ from pruning.graph import GraphArchitecture
 from pruning.groups import Architecture, ChannelGroup, load_tensors, transplant
 from pruning.heads import classes_of, shapes_of, with_any_head, without_head
 from pruning.importance import SCORES, Importance, keep_channels, slim
+from pruning.latency import LatencyLadder, Stopwatch, device_name, processor_name
 from pruning.memory import keep_freed_memory
 from pruning.narrow import Factory
 from pruning.recipe import RECIPE_VERSION, Recipe, RecipeName
@@ -48,6 +49,7 @@ __all__ = [
     "GraphArchitecture",
     "Importance",
     "InvalidRoundError",
+    "LatencyLadder",
     "Metrics",
     "NonFiniteError",
     "Origin",
@@ -63,6 +65,7 @@ __all__ = [
     "StageFormatError",
     "StageStore",
     "Start",
+    "Stopwatch",
     "StoreError",
     "StudentArchitecture",
     "TransplantError",
@@ -71,6 +74,7 @@ __all__ = [
     "allocate",
     "classes_of",
     "damage",
+    "device_name",
     "evaluate",
     "fine_tune",
     "fit_weights",
@@ -78,6 +82,7 @@ __all__ = [
     "keep_freed_memory",
     "load_tensors",
     "new_optimizer",
+    "processor_name",
     "read_checkpoint",
     "read_weights",
     "recalibrate",

@@ -66,6 +66,13 @@ class Root:
         given = self.made_of["checkpoint"] is not None
         return given and not self.trains_on and _NEW_HEAD not in self.made_of
 
+    @property
+    def settled(self) -> dict[str, Any]:
+        """What --weights and --normalize turned out to be, where that was left open."""
+        if self.given is None or self.given.normalization is None:
+            return {}
+        return {"weights": self.given.name, "normalize": self.given.normalization.numbers}
+
     def notes(self, config: SearchConfig) -> Iterator[str]:
         """What to say of it when a search begins."""
         if self.given is None:
