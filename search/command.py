@@ -11,11 +11,12 @@ from pathlib import Path
 
 import tyro
 
-from search.configuration import SearchConfig, at_home
+from search.configuration import SearchConfig
 from search.console import Console, reader_may_leave
 from search.errors import BrokenOffError, LedgerError, RefusedError, SearchError, in_words
 from search.interruption import heed
 from search.kept import from_record, going_on
+from search.paths import at_home
 
 # Imports inside the functions below spare --help and refusals the seconds that torch and Ray take.
 _REFUSED, _INTERRUPTED = 2, 130

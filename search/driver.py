@@ -69,6 +69,8 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
         root = find_root(config, folder, data)
         with folder.locked(resume=resume), EventLog.open(config.log_json) as log:
             search = open_search(config, folder, source, data, root, pool)
+            for note in root.notes(config) if not resume else ():
+                console.line(note)
             for reason in search.store.set_aside.values():
                 console.line(f"Set aside, to be trained again: {reason}")
             results = ResultsWriter(
@@ -79,7 +81,8 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
                 say=console.line,
             )
             desk = Desk(results=results, console=console, log=log)
-            _run(search, desk, data, pool, end)
+            expectation = Expectation.of(data.validation, trained_elsewhere=root.taken_whole)
+            _run(search, desk, expectation, pool, end)
             leave_ray()  # workers hold memory that the test may need
             try:
                 _finish(search, desk, data)
@@ -87,7 +90,7 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
                 raise BrokenOffError(f"{error}.") from error
 
 
-def _run(search: Search, desk: Desk, data: ImageData, pool: Pool, end: End) -> None:
+def _run(search: Search, desk: Desk, expectation: Expectation, pool: Pool, end: End) -> None:
     console = desk.console
     run_time = RunTime(search.folder)
     limit = search.config.max_hours
@@ -97,9 +100,6 @@ def _run(search: Search, desk: Desk, data: ImageData, pool: Pool, end: End) -> N
     try:
         if not campaign.finished:
             _announce(search, pool, desk)
-            expectation = Expectation.of(
-                data.validation, trained_elsewhere=search.config.checkpoint is not None
-            )
             workplace.run(
                 campaign,
                 partial(

@@ -140,10 +140,13 @@ def open_search(
     """
     earlier = folder.read() if folder.is_search() else None
     precision = config.precision or _usual_precision(pool, data, earlier)
-    config = config.resolved(image_size=data.image_size, precision=precision)
+    config = config.resolved(image_size=data.image_size, precision=precision, **root.settled)
     origin = Origin(
         recipe=Recipe.named(
-            config.recipe, batch_size=config.batch_size, root_epochs=config.root_epochs
+            config.recipe,
+            batch_size=config.batch_size,
+            root_epochs=config.trained_epochs,
+            trains_on=root.trains_on,
         ),
         seed=config.seed,
         data_fingerprint=data.fingerprint,
@@ -168,8 +171,8 @@ def open_search(
         store = StageStore(folder.stages, repair=True)
     except StageFormatError as error:
         raise RefusedError(str(error)) from error
-    if config.checkpoint is not None and root.tensors is None and store.child(None, None) is None:
-        raise RefusedError(f"{config.checkpoint} is gone, and is still needed: put it back.")
+    if root.missing is not None and store.child(None, None) is None:
+        raise RefusedError(root.missing)
     space = config.space()
     ledger = open_ledger(folder.ledger, space, store, config.cost)
     if earlier is not None:
@@ -183,6 +186,7 @@ def open_search(
             architecture=root.architecture,
             origin=origin,
             checkpoint=root.tensors,
+            trains_on=root.trains_on,
             ladder=ladder,
         ),
         pricing=pricing,

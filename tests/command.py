@@ -16,6 +16,8 @@ from pruning import stage_ids
 RUN = Path(__file__).parents[1] / "search" / "run.py"
 BRIEF = ("--image-size", "16", "--root-epochs", "1", "--epochs", "1", "2")
 SMALL = (*BRIEF, "--workers", "2")
+GIVEN = ("--image-size", "16", "--epochs", "1", "2", "--workers", "2")
+"""Of a search whose root is given."""
 TRIALS = 6
 LOOPBACK = "0100007F"
 NOT_THERE = "996,997,998,999"

@@ -46,7 +46,7 @@ class Expectation:
             return None
         usually = (
             "usually the checkpoint has its classes in another order than --data, or was trained "
-            "on images prepared otherwise than here (RGB divided by 255)"
+            "on images prepared otherwise than here (RGB divided by 255, then --normalize)"
             if self.trained_elsewhere
             else "usually more --root-epochs help"
         )

@@ -20,6 +20,7 @@ from data import DataSource, gather_center, open_data
 from models import StudentNet
 from pruning import StageStore
 from tests.command import (
+    GIVEN,
     LOOPBACK,
     SMALL,
     TRIALS,
@@ -148,7 +149,7 @@ def test_an_interrupted_search_is_finished_with_exactly_n_trials(
 ) -> None:
     """A search of schedules from a checkpoint, which it needs no more when it is resumed."""
     process = command.start(
-        *SMALL, "--trials", "4", "--max-rounds", "2", "--sampler", "tpe", "--out", "out",
+        *GIVEN, "--trials", "4", "--max-rounds", "2", "--sampler", "tpe", "--out", "out",
         "--checkpoint", "student.bin", "--allocations", "uniform", "global",
     )  # fmt: skip
     wait_for_output(process, "root:")
@@ -242,7 +243,7 @@ def test_a_checkpoint_with_its_classes_in_another_order_is_doubted(
     state = safetensors.torch.load_file(finished / "stages" / root["stage"] / "model.safetensors")
     turned = {name: state[name].roll(1, 0) for name in ("fc.0.weight", "fc.0.bias")}
     torch.save(state | turned, command.folder / "turned.bin")
-    done = command(*SMALL, "--trials", "1", "--checkpoint", "turned.bin")
+    done = command(*GIVEN, "--trials", "1", "--checkpoint", "turned.bin")
     assert done.returncode == 0, done.stderr
     assert "usually the checkpoint has its classes in another order" in done.stdout
 

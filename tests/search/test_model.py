@@ -15,7 +15,7 @@ from data import DataSource, gather_center, open_data
 from pruning import StageStore
 from search.errors import RefusedError
 from search.loading import load_network
-from tests.command import SMALL, Command, Here, states, wait_for_output, wait_for_stages
+from tests.command import GIVEN, SMALL, Command, Here, states, wait_for_output, wait_for_stages
 
 # As a user would write it: a concatenation, a grouped convolution, squeeze-and-excitation.
 NETS = """
@@ -150,7 +150,7 @@ def test_weights_are_taken_from_a_checkpoint(command: Command, nets: Path, name:
     net = load_network(command.folder / "first", _root(command.folder / "first"))
     torch.save({"model": nn.DataParallel(net).state_dict()}, command.folder / "weights.pt")
     done = command(
-        *SMALL, "--trials", "1", "--out", "second", "--model", name, "--checkpoint", "weights.pt"
+        *GIVEN, "--trials", "1", "--out", "second", "--model", name, "--checkpoint", "weights.pt"
     )
     assert done.returncode == 0, done.stderr
     again = load_network(command.folder / "second", _root(command.folder / "second"))

@@ -95,7 +95,8 @@ def test_more_is_expected_of_a_checkpoint() -> None:
     assert checkpoint.doubt(0.25) == (
         "The root's accuracy on 716 validation images is 0.2500, where always naming the "
         "commonest class has 0.1000: usually the checkpoint has its classes in another order "
-        "than --data, or was trained on images prepared otherwise than here (RGB divided by 255)."
+        "than --data, or was trained on images prepared otherwise than here (RGB divided by 255, "
+        "then --normalize)."
     )
     assert checkpoint.doubt(0.3) is None
 
