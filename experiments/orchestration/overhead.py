@@ -45,8 +45,9 @@ from experiments.orchestration.memory_peak import MemoryPeak, available_memory, 
 from experiments.orchestration.sleeping import SleepingPlan, SleptRound, read_trace
 from search.configuration import SearchConfig
 from search.console import Console
+from search.images import open_images
 from search.observer import Observer
-from search.opening import Search, open_images, open_search
+from search.opening import Search, open_search
 from search.results.folder import ResultsFolder
 from search.results.table_writer import TableWriter
 from search.root import find_root
