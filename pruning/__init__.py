@@ -26,6 +26,7 @@ from pruning.student import Prune, StudentArchitecture
 from pruning.training import (
     Metrics,
     Precision,
+    center_crops,
     evaluate,
     fine_tune,
     new_optimizer,
@@ -68,6 +69,7 @@ __all__ = [
     "UnprunableError",
     "Weights",
     "allocate",
+    "center_crops",
     "damage",
     "evaluate",
     "fine_tune",
