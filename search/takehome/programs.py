@@ -95,8 +95,11 @@ def onnx_file(program: torch.export.ExportedProgram) -> bytes:
             verbose=False,
         )
     except torch.onnx.OnnxExporterError as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # the last says which operation is missing
+            cause = cause.__cause__
         raise RefusedError(
-            f"This network cannot be converted to ONNX: {first_line(error)}\n"
+            f"This network cannot be converted to ONNX: {first_line(cause)}\n"
             "Leave the file out with --no-onnx."
         ) from error
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
