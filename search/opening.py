@@ -6,9 +6,7 @@ from typing import Any
 
 from data import DataSource, ImageData
 from pruning import (
-    Origin,
     Precision,
-    Recipe,
     StageFormatError,
     StageStore,
 )
@@ -22,7 +20,7 @@ from search.front.hypervolume import Scale
 from search.kept import to_record
 from search.results.description import describe
 from search.results.folder import ResultsFolder
-from search.root import Root
+from search.root import Root, origin_of
 from search.samplers.by_name import sampler_maker
 from search.samplers.space import SearchSpace
 from search.workers.devices import Pool, PoolRequest, default_precision, describe_hardware
@@ -101,13 +99,10 @@ def open_search(
     earlier = folder.read() if folder.is_search() else None
     precision = config.precision or _usual_precision(pool, data, earlier)
     config = config.resolved(image_size=data.image_size, precision=precision)
-    origin = Origin(
-        recipe=Recipe.named(
-            config.recipe, batch_size=config.batch_size, root_epochs=config.root_epochs
-        ),
-        seed=config.seed,
+    origin = origin_of(
+        config,
+        root.made_of,
         data_fingerprint=data.fingerprint,
-        root=root.made_of,
         device_type=pool.device_type,
         precision=precision,
     )

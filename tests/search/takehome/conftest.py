@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from data import ImageData
-from pruning import Origin, Recipe, Round, RoundRunner, StageStore
+from pruning import Round, RoundRunner, StageStore
 from search.configuration import SearchConfig
 from search.console import Console
 from search.images import open_images
@@ -17,7 +17,7 @@ from search.kept import to_record
 from search.results.description import describe
 from search.results.folder import ResultsFolder
 from search.results.tables import candidates_csv
-from search.root import find_root
+from search.root import find_root, origin_of
 
 NET = """
 import torch
@@ -42,12 +42,12 @@ def _search(path: Path, config: SearchConfig, *rates: float) -> Path:
     _, data = open_images(config, Console())
     config = config.resolved(image_size=data.image_size, precision="fp32")
     root = find_root(config, folder, data)
-    origin = Origin(
-        recipe=Recipe.named("measured", batch_size=32, root_epochs=config.root_epochs),
-        seed=config.seed,
+    origin = origin_of(
+        config,
+        root.made_of,
         data_fingerprint=data.fingerprint,
-        root=root.made_of,
         device_type="cpu",
+        precision="fp32",
     )
     with folder.locked(resume=False):
         folder.write(describe(to_record(config), data, origin, {"device_type": "cpu"}, None))
