@@ -27,12 +27,13 @@ def _limit(metavar: str, text: str) -> Any:
 class Pick:
     """Write a network of a search into a folder that needs nothing of this program.
 
-    Takes the one with the best accuracy on validation images within the limits; with
-    --min-accuracy alone, the cheapest that reaches it. The folder has model.onnx, model.pt2
-    (torch.export), model.safetensors, model.json with classes and input, and predict.py, which
-    classifies image files. All were tried on the search's images, if these are at hand. Exit
-    code 0: done; 1: a file does something else than the network, and nothing was written; 2:
-    refused.
+    Takes the one with the best accuracy on validation images within the limits, or, without
+    limits, the cheapest that reaches --min-accuracy. The folder has model.onnx, model.pt2 of
+    torch.export, model.safetensors, model.json with classes and input, and predict.py, which
+    classifies image files. All were tried on the search's images, if these are at hand.
+
+    Exit codes are 0, done; 1, a file does something else than the network, and nothing was
+    written; and 2, refused.
     """
 
     folder: Annotated[Path, tyro.conf.Positional, arg(metavar="DIR", help="A results folder.")]
@@ -76,6 +77,16 @@ class Pick:
         ),
     ] = False
 
+    repeat: Annotated[
+        tuple[int, ...],
+        arg(
+            metavar="SEED ...",
+            help="Train the whole schedule again with these seeds, from a fresh root, and say the "
+            "accuracies, their mean and spread. It takes as long as its rounds and the root took.",
+            help_behavior_hint="(default: none)",
+        ),
+    ] = ()
+
     def order(self) -> "Order":
         """What is to be done.
 
@@ -98,6 +109,7 @@ class Pick:
             out=None if self.out is None else at_home(self.out),
             onnx=self.onnx,
             int8=self.int8,
+            seeds=self.repeat,
         )
 
 

@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +11,7 @@ from data import DataSource
 from pruning import Stage
 from search.configuration import SearchConfig
 from search.takehome.programs import INPUT, OUTPUT
+from search.takehome.repeating import Repeat
 
 FORMAT = 1
 """Version of `model.json`."""
@@ -28,6 +29,7 @@ class Card:
             by split; empty where the images were not at hand.
         sizes: Of each such file its bytes.
         libraries: That made the files.
+        repeats: What its schedule gave with other seeds.
     """
 
     stage: Stage
@@ -36,6 +38,7 @@ class Card:
     measured: Mapping[str, Mapping[str, float]]
     sizes: Mapping[str, int]
     libraries: tuple[str, ...]
+    repeats: tuple[Repeat, ...] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -66,6 +69,7 @@ class Card:
             "output": {"name": OUTPUT, "shape": ["batch", len(self.classes)]},
             "accuracy": {"validation": stage.val_accuracy, "test": stage.test_accuracy},
             "measured": self.measured,
+            "repeats": [asdict(repeat) for repeat in self.repeats],
             "file_bytes": self.sizes,
             "params": stage.params,
             "macs": stage.macs,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from data import ImageData
-from pruning import Stage, StageStore, center_crops
+from pruning import Metrics, NonFiniteError, RoundRunner, Stage, StageStore, center_crops
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import RefusedError, first_line
@@ -34,6 +34,7 @@ from search.takehome.programs import (
 )
 from search.takehome.proof import NETWORK, Proof, prove, prove_on_noise
 from search.takehome.rehearsal import SCRIPT, rehearse, script
+from search.takehome.repeating import Repeat, in_words, repeat, repeater
 
 _CALIBRATION_IMAGES, _CALIBRATION_BATCH = 512, 32
 _LIBRARIES, _ONNX_LIBRARIES = ("torch",), ("onnx", "onnxscript", "onnxruntime")
@@ -49,6 +50,7 @@ class Order:
         out: Where to; None is a folder of the network's id within the results.
         onnx: Whether with an ONNX file.
         int8: Whether with one in 8 bits, too.
+        seeds: With which the network's schedule is trained again.
     """
 
     folder: Path
@@ -56,10 +58,14 @@ class Order:
     out: Path | None = None
     onnx: bool = True
     int8: bool = False
+    seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.int8 and not self.onnx:
             raise RefusedError("--int8 makes an ONNX file: leave out --no-onnx.")
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds, default=0) < 0:
+            shown = " ".join(map(str, self.seeds))
+            raise RefusedError(f"--repeat must be distinct numbers of at least 0, got {shown}.")
 
 
 def take_home(order: Order, console: Console) -> None:
@@ -84,6 +90,8 @@ def take_home(order: Order, console: Console) -> None:
         f"validation accuracy {stage.val_accuracy:.4f}."
     )
     data = _images(config, description["data"]["fingerprint"], console)
+    if data is None and (order.int8 or order.seeds):
+        raise RefusedError("--int8 and --repeat need the images that the search had.")
     net = load_network(order.folder, stage.id)
     models = _models(net, order, _image_size(config), data)
     proof = _proof(net, models, stage, config, data, console)
@@ -98,6 +106,9 @@ def take_home(order: Order, console: Console) -> None:
     )
     for line in accuracy_table(card):
         console.line(line)
+    if data is not None and order.seeds:
+        runner = repeater(config, description, store, data)
+        card = replace(card, repeats=_repeats(runner, stage, order.seeds, console))
     said = {"model.json": card.to_json(), "README.md": card.to_readme()}
     files = {**weights, **models, **said, SCRIPT: script()}
     rehearse(files, proof, card.classes)
@@ -150,8 +161,7 @@ def _models(
     if order.onnx:
         models[ONNX] = onnx_file(program)
     if order.int8:
-        if data is None:
-            raise RefusedError("--int8 needs the training images, to see which values occur.")
+        assert data is not None
         models[INT8] = int8_file(models[ONNX], _calibration(data))
     return models
 
@@ -185,3 +195,28 @@ def _tested(stage: Stage, proof: Proof) -> Stage:
     """The network with its accuracy on test images, which a search tests only the front on."""
     measured = proof.accuracies.get(NETWORK, {}).get("test")
     return stage if stage.test_accuracy is not None else replace(stage, test_accuracy=measured)
+
+
+def _repeats(
+    runner: RoundRunner, stage: Stage, seeds: tuple[int, ...], console: Console
+) -> tuple[Repeat, ...]:
+    """Train a network's schedule again with each seed, and say what came of it."""
+    repeats: list[Repeat] = []
+    for seed in seeds:
+
+        def show(epoch: int, metrics: Metrics, seed: int = seed) -> None:
+            if console.status_is_due():
+                console.status(
+                    f"training with seed {seed}: epoch {epoch + 1} of a round, accuracy "
+                    f"{metrics.accuracy:.4f} on training images"
+                )
+
+        try:
+            repeats.append(repeat(runner, stage, seed, show))
+        except NonFiniteError:
+            console.line(f"Seed {seed}: training diverged.")
+        else:
+            console.line(f"Seed {seed}: {in_words(repeats[-1:])}.")
+    if len(repeats) > 1:
+        console.line(f"Mean and standard deviation: {in_words(repeats)}.")
+    return tuple(repeats)

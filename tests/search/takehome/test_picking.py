@@ -109,7 +109,8 @@ def test_accuracy_on_test_images_equals_its_row(
 def test_photos_are_classified_anywhere(photos: Path, tmp_path: Path) -> None:
     """Files of a user's own network, by their class's names, wherever one stands."""
     out = tmp_path / "taken home"
-    assert main([str(photos), "--min-accuracy", "0.1", "--out", str(out)]) == 0
+    asked = [str(photos), "--min-accuracy", "0.1", "--out", str(out), "--repeat", "1", "2"]
+    assert main(asked) == 0
     config = from_record(ResultsFolder(photos).read()["config"])
     images = Path(config.data)
     moved = shutil.copytree(out, tmp_path / "elsewhere" / "net")
@@ -126,6 +127,7 @@ def test_photos_are_classified_anywhere(photos: Path, tmp_path: Path) -> None:
         assert {line[1] for line in said} <= set(CLASSES)
     assert stage.params < 200
     about = (out / "model.json").read_text()
+    assert [repeat["seed"] for repeat in json.loads(about)["repeats"]] == [1, 2]
     assert str(images.parent) not in about
     assert json.loads(about)["model"] == "nets.py:Net"
 
@@ -143,7 +145,7 @@ def test_without_images_it_is_said_that_nothing_was_checked(
     assert (
         main([str(photos), "--min-accuracy", "0.1", "--out", str(tmp_path / "b"), "--int8"]) == 2
     )
-    assert "--int8 needs the training images" in capsys.readouterr().err
+    assert "--int8 and --repeat need the images" in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
 
 
@@ -204,6 +206,7 @@ def test_without_onnx_there_are_still_torch_s_files(
         (("--max-params", "10"), "above --max-params 10"),
         (("--max-params", "1000000", "--out", "."), "nothing is overwritten"),
         (("--max-params", "1000000", "--int8", "--no-onnx"), "leave out --no-onnx"),
+        (("--max-params", "1000000", "--repeat", "1", "1"), "distinct numbers"),
     ],
 )
 def test_refusals_change_nothing(
