@@ -50,7 +50,7 @@ def _search(path: Path, config: SearchConfig, *rates: float) -> Path:
         precision="fp32",
     )
     with folder.locked(resume=False):
-        folder.write(describe(to_record(config), data, origin, {"device_type": "cpu"}, None))
+        folder.write(describe(to_record(config), data, origin, {"device_type": "cpu"}, None, None))
     store = StageStore(folder.stages)
     runner = RoundRunner(
         architecture=root.architecture, data=data, origin=origin, device=torch.device("cpu")
