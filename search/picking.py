@@ -16,6 +16,7 @@ from search.errors import MismatchError, RefusedError, in_words
 if TYPE_CHECKING:
     from search.takehome.taking import Order
 
+_WISHES = ("max_params", "max_macs", "max_bytes", "max_latency", "min_accuracy")
 _DONE, _MISMATCH, _REFUSED, _INTERRUPTED = 0, 1, 2, 130
 
 
@@ -41,6 +42,14 @@ class Pick:
     max_macs: Annotated[int | None, _limit("N", "Most multiply-adds for one image.")] = None
     max_bytes: Annotated[
         int | None, _limit("N", "Most bytes of the fp32 weights and buffers.")
+    ] = None
+    max_latency: Annotated[
+        float | None,
+        _limit(
+            "MS",
+            "Most milliseconds of a forward pass of one image, as latency_ms in candidates.csv "
+            "has it: on the device of the search, not on yours.",
+        ),
     ] = None
     min_accuracy: Annotated[
         float | None, _limit("A", "Least accuracy on validation images, in (0, 1].")
@@ -96,11 +105,7 @@ class Pick:
         from search.takehome.choice import Wish
         from search.takehome.taking import Order
 
-        wished = {
-            name: value
-            for name in ("max_params", "max_macs", "max_bytes", "min_accuracy")
-            if (value := getattr(self, name)) is not None
-        }
+        wished = {name: value for name in _WISHES if (value := getattr(self, name)) is not None}
         if self.stage is not None and wished:
             raise RefusedError("--stage names the network, so no limits are needed: give one.")
         return Order(

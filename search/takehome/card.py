@@ -74,6 +74,8 @@ class Card:
             "params": stage.params,
             "macs": stage.macs,
             "size_bytes": stage.size_bytes,
+            "latency_ms": stage.latency_ms,
+            "latency_on": stage.latency_on,
             "stage": stage.id,
             "model": config.model.rpartition("/")[2],
             "channels": stage.channels,

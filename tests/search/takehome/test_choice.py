@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from search.errors import RefusedError
@@ -57,20 +59,34 @@ def test_a_refusal_names_the_nearest_and_what_it_lacks() -> None:
         Wish(max_params=100).choose(ALL, "params")
     assert str(caught.value) == (
         f"No network fits. The nearest, {SMALL.id}, has {SMALL.params:,} parameters, "
-        f"{SMALL.params - 100:,} above --max-params 100."
+        f"{SMALL.params - 100:,} parameters above --max-params 100."
     )
     with pytest.raises(RefusedError, match=f"{ROOT.id}, has .* of 0.9000, below --min-accuracy"):
         Wish(min_accuracy=0.95).choose(ALL, "params")
     with pytest.raises(RefusedError, match=f"{SMALL.id}, has .* of 0.6000, below --min-accuracy"):
         Wish(min_accuracy=0.95, max_params=SMALL.params).choose(ALL, "params")
-    with pytest.raises(RefusedError, match=r"parameters, .* and .* multiply-adds, .* 9\."):
+    with pytest.raises(
+        RefusedError, match=r"parameters above .* 9 and .* multiply-adds above .* 9\."
+    ):
         Wish(max_macs=9, max_params=9).choose(ALL, "params")
+
+
+def test_latency_is_that_which_was_measured() -> None:
+    slow, fast = replace(ROOT, latency_ms=1.012), replace(HALF, latency_ms=0.4)
+    stages = (SMALL, slow, fast)
+    assert Wish(max_latency=1.013).choose(stages, "latency") is slow
+    assert Wish(max_latency=1.011).choose(stages, "params") is fast
+    with pytest.raises(RefusedError, match=f"{fast.id}, has 0.4 ms, 0.1 ms above --max-latency"):
+        Wish(max_latency=0.3).choose(stages, "latency")
+    with pytest.raises(RefusedError, match="were not timed"):
+        Wish(max_latency=1).choose(ALL, "params")
 
 
 def test_wishes_that_make_no_sense_are_refused() -> None:
     for wish, message in (
         ({}, "Say which network"),
-        ({"max_params": 0}, "--max-params must be at least 1, got 0"),
+        ({"max_params": 0}, "--max-params must be above 0, got 0"),
+        ({"max_latency": float("inf")}, "--max-latency must be above 0, got inf"),
         ({"min_accuracy": 95.0}, r"--min-accuracy must be in \(0, 1\], got 95"),
         ({"min_accuracy": float("nan")}, "--min-accuracy must be"),
     ):
