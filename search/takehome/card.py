@@ -49,8 +49,11 @@ class Card:
     def _source(self) -> DataSource:
         return DataSource(data=self.config.data)
 
-    def to_json(self) -> bytes:
-        """The content of `model.json`."""
+    def files(self) -> dict[str, bytes]:
+        """What is written of it, by the names of the files."""
+        return {"model.json": self._to_json(), "README.md": self._to_readme()}
+
+    def _to_json(self) -> bytes:
         stage, config, search = self.stage, self.config, self.description
         size = config.image_size
         content = {
@@ -95,8 +98,7 @@ class Card:
         }
         return (json.dumps(content, indent=1) + "\n").encode()
 
-    def to_readme(self) -> bytes:
-        """The content of `README.md`."""
+    def _to_readme(self) -> bytes:
         stage, size = self.stage, self.config.image_size
         files = [f"- `{name}`: {what}" for name, what in _WHAT.items() if name in self.sizes]
         text = _README.format(

@@ -106,13 +106,12 @@ def take_home(order: Order, console: Console) -> None:
     )
     for line in accuracy_table(card):
         console.line(line)
+    files = {**weights, **models, SCRIPT: script()}
+    rehearse(files | card.files(), proof, card.classes)
     if data is not None and order.seeds:
         runner = repeater(config, description, store, data)
         card = replace(card, repeats=_repeats(runner, stage, order.seeds, console))
-    said = {"model.json": card.to_json(), "README.md": card.to_readme()}
-    files = {**weights, **models, **said, SCRIPT: script()}
-    rehearse(files, proof, card.classes)
-    write_whole(out, files)
+    write_whole(out, files | card.files())
     console.line(f"Written to {out}. Try: python {shlex.quote(str(out / SCRIPT))} IMAGE ...")
 
 

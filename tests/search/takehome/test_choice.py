@@ -65,9 +65,7 @@ def test_a_refusal_names_the_nearest_and_what_it_lacks() -> None:
         Wish(min_accuracy=0.95).choose(ALL, "params")
     with pytest.raises(RefusedError, match=f"{SMALL.id}, has .* of 0.6000, below --min-accuracy"):
         Wish(min_accuracy=0.95, max_params=SMALL.params).choose(ALL, "params")
-    with pytest.raises(
-        RefusedError, match=r"parameters above .* 9 and .*s above .* 9\."
-    ):
+    with pytest.raises(RefusedError, match=r"parameters above .* 9 and .*s above .* 9\."):
         Wish(max_macs=9, max_params=9).choose(ALL, "params")
 
 
