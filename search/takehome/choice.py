@@ -59,7 +59,7 @@ class Wish:
         """
         if self.max_latency is not None and all(stage.latency_ms is None for stage in stages):
             raise RefusedError(
-                "--max-latency cannot be told: this search's networks were not timed."
+                "--max-latency says nothing of these networks, which were not timed; leave it out."
             )
         within = [stage for stage in stages if self._excess(stage) <= 1]
         if not within:

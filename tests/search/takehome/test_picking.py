@@ -173,6 +173,7 @@ def test_a_mismatch_is_an_error_and_nothing_is_written(
     assert snapshot(digits) == before
 
 
+@pytest.mark.slow
 def test_without_onnx_there_are_still_torch_s_files(
     digits: Path,
     tmp_path: Path,
@@ -241,6 +242,7 @@ def test_what_is_no_search_or_damaged_is_refused(
     assert not (digits / "stages").exists()
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own(digits: Path, tmp_path: Path) -> None:
     """Whatever bears our names beside it; with a network that was not tested yet."""
     for name in ("data", "models", "pruning", "search", "onnx"):
