@@ -28,6 +28,7 @@ from pruning.student import Prune, StudentArchitecture
 from pruning.training import (
     Metrics,
     Precision,
+    center_crops,
     evaluate,
     fine_tune,
     new_optimizer,
@@ -72,6 +73,7 @@ __all__ = [
     "UnprunableError",
     "Weights",
     "allocate",
+    "center_crops",
     "classes_of",
     "damage",
     "device_name",

@@ -14,7 +14,7 @@ from pruning.groups import Architecture, load_tensors
 from pruning.importance import slim
 from pruning.latency import Stopwatch, device_name
 from pruning.rounds import Round, Schedule
-from pruning.stages import Draft, Origin, Stage, stage_seed
+from pruning.stages import Draft, Origin, stage_seed
 from pruning.training import Metrics, evaluate, fine_tune, recalibrate
 
 OnEpoch = Callable[[int, Metrics], None]
@@ -64,7 +64,7 @@ class RoundRunner:
 
     def child(
         self,
-        parent: Stage,
+        parent: Draft,
         weights: bytes,
         round_: Round,
         on_epoch: OnEpoch | None = None,
@@ -97,7 +97,7 @@ class RoundRunner:
         self._train(net, stage_id, round_.epochs, round_.lr, on_epoch, decay=recipe.decay)
         return self._stage(net, channels, stage_id, parent.id, schedule, start)
 
-    def test_accuracy(self, stage: Stage, weights: bytes) -> float:
+    def test_accuracy(self, stage: Draft, weights: bytes) -> float:
         """Accuracy of a stage on the test split, in [0, 1]."""
         net = self.architecture.build(stage.channels)
         load_tensors(net, safetensors.torch.load(weights))

@@ -17,9 +17,10 @@ from search.console import Console
 from search.errors import BrokenOffError
 from search.final_test import record_test_accuracy
 from search.front.stages import front, hypervolume
+from search.images import open_images
 from search.interruption import Interruption
 from search.kept import command_line
-from search.opening import Search, open_images, open_search, pool_request
+from search.opening import Search, open_search, pool_request
 from search.results.folder import ResultsFolder
 from search.results.luck import luck
 from search.results.run_time import RunTime

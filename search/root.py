@@ -19,6 +19,9 @@ from pruning import (
     Architecture,
     CheckpointError,
     GraphArchitecture,
+    Origin,
+    Precision,
+    Recipe,
     StudentArchitecture,
     UnprunableError,
 )
@@ -141,6 +144,38 @@ def architecture_of(config: SearchConfig, made_of: Mapping[str, Any]) -> Archite
             f"The network of --model {config.model} is another than this search was started with."
         )
     return architecture
+
+
+def origin_of(
+    config: SearchConfig,
+    made_of: Mapping[str, Any],
+    *,
+    data_fingerprint: str,
+    device_type: str,
+    precision: Precision,
+) -> Origin:
+    """What shapes the networks of a search, but for their schedules.
+
+    Args:
+        config: Its configuration.
+        made_of: What its root is made of.
+        data_fingerprint: Of its images.
+        device_type: Where it trains.
+        precision: Of its arithmetic.
+    """
+    return Origin(
+        recipe=Recipe.named(
+            config.recipe,
+            batch_size=config.batch_size,
+            root_epochs=config.trained_epochs,
+            trains_on=_TRAINED_ON in made_of,
+        ),
+        seed=config.seed,
+        data_fingerprint=data_fingerprint,
+        root=made_of,
+        device_type=device_type,
+        precision=precision,
+    )
 
 
 def _student_root(

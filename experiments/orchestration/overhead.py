@@ -45,7 +45,8 @@ from experiments.orchestration.memory_peak import MemoryPeak, available_memory, 
 from experiments.orchestration.sleeping import SleepingPlan, SleptRound, read_trace
 from search.configuration import SearchConfig
 from search.console import Console
-from search.opening import Search, open_images, open_search
+from search.images import open_images
+from search.opening import Search, open_search
 from search.results.folder import ResultsFolder
 from search.results.writer import ResultsWriter
 from search.root import find_root
