@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from search.results.page import Subject, publish
@@ -180,6 +181,17 @@ def test_several_searches_and_names_that_are_markup(chromium: Browser, tmp_path:
     title = chromium.run("document.querySelector('h1').textContent")
     assert title == f"Pruning schedules of {', '.join(str(one.folder.path) for one in subjects)}"
     assert chromium.run("document.querySelectorAll('b').length") == 0
+
+
+def test_latency_is_a_cost_like_any_other(chromium: Browser, tmp_path: Path) -> None:
+    one = searched(tmp_path / "out", *SCHEDULES, cost="latency")
+    publish([one], one.folder)
+    chromium.open(one.folder.path / "report.html")
+    assert chromium.messages == []
+    assert marks(chromium) == len(one.store)
+    table = pd.read_csv(one.folder.path / "pareto.csv")
+    shown = [float(row["latency, ms"]) for row in table_of(chromium)]
+    assert shown == pytest.approx(sorted(table["latency_ms"]), abs=5e-4)
 
 
 def test_a_search_that_has_just_begun(chromium: Browser, tmp_path: Path) -> None:
