@@ -251,4 +251,7 @@ def _finish(search: Search, results: ResultsWriter, data: ImageData, console: Co
     )
     for line in luck(search.store, search.config.cost):
         console.line(line)
-    console.line(f"The front is in {search.folder.path / 'pareto.csv'}")
+    console.line(
+        f"The front is in {search.folder.path / 'pareto.csv'}; "
+        f"to look at: {search.folder.path / 'report.html'}"
+    )
