@@ -140,11 +140,12 @@ def test_a_schedule_is_copied(page: Browser, subject: Subject, allowed: bool) ->
     row = table_of(page)[0]
     page.call("Page.bringToFront")
     page.run("document.querySelector('#table .copy').click()")
-    wait = (
-        "new Promise(done => {{ const look = () => {}.textContent === 'copied'"
-        " ? done() : setTimeout(look, 10); look(); }})"
+    said = page.run(
+        "new Promise(done => { const button = document.querySelector('#table .copy');"
+        " const look = () => button.textContent === 'copy'"
+        " ? setTimeout(look, 10) : done(button.textContent); look(); })"
     )
-    page.run(wait.format("document.querySelector('#table .copy')"))
+    assert said == "copied"
     permit("clipboard-write", "granted")
     copied = json.loads(page.run("navigator.clipboard.readText()"))
     schedule = subject.store[row["id"]].schedule
