@@ -7,8 +7,9 @@ from typing import Any, get_type_hints
 
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
-from search.configuration import SearchConfig, absolute
+from search.configuration import SearchConfig
 from search.errors import RefusedError
+from search.paths import absolute
 
 _CHANGEABLE = frozenset(
     (
@@ -36,8 +37,10 @@ _BEFORE = {
     "model": "student",
     "round_to": 1,
     "skip_broken": False,
+    "weights": None,
+    "normalize": None,
 }
-_OF_A_RUN = ("out", "resume")  # not kept
+_OF_A_RUN = ("out", "resume", "quiet", "log_json")  # not kept
 _EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS
 
 

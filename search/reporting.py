@@ -10,10 +10,10 @@ from typing import Annotated
 import tyro
 
 from pruning import StageStore, StoreError
-from search.configuration import at_home
 from search.console import Console, reader_may_leave
 from search.errors import RefusedError, in_words
 from search.kept import command_line, from_record
+from search.paths import at_home
 from search.results.folder import ResultsFolder
 from search.results.page import Subject, publish
 

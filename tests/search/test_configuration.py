@@ -77,7 +77,8 @@ def test_json_round_trip() -> None:
     "change",
     [
         {"trials": "5"},
-        {"root_epochs": None},
+        {"root_epochs": "1"},
+        {"normalize": [0.5, 0.5, 0.5]},
         {"rates": "0.5"},
         {"rates": [0.5, "x"]},
         {"sampler": "grid"},
