@@ -29,8 +29,8 @@ def replace_file(path: Path, content: bytes) -> None:
     unfinished = path.with_name(UNFINISHED + path.name)
     try:
         write_synced(unfinished, content)
+        unfinished.rename(path)
     except OSError:
-        unfinished.unlink(missing_ok=True)  # what is left of it would fill a full disk
+        unfinished.unlink(missing_ok=True)  # it may be what fills the disk
         raise
-    unfinished.rename(path)
     sync_folder(path.parent)

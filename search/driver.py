@@ -271,4 +271,7 @@ def _finish(search: Search, desk: Desk, data: ImageData) -> None:
     )
     for line in luck(search.store, search.config.cost):
         console.line(line)
-    console.line(f"The front is in {search.folder.path / 'pareto.csv'}")
+    console.line(
+        f"The front is in {search.folder.path / 'pareto.csv'}; "
+        f"to look at: {search.folder.path / 'report.html'}"
+    )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+_PATIENCE = 60  # seconds
 
 
 class Browser:
@@ -89,6 +91,8 @@ class Browser:
 
     def _read(self) -> Any:
         while b"\0" not in self._pending:
+            ready, _, _ = select.select([self._answers], [], [], _PATIENCE)
+            assert ready, "the browser does not answer"
             received = os.read(self._answers, 1 << 16)
             assert received, "the browser has died"
             self._pending += received

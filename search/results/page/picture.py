@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from search.front.names import UNITS
 from search.results.page.content import Content
@@ -17,6 +17,7 @@ from search.results.tables import COST_COLUMNS
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LONGEST = 40  # characters of a name
+_DECADE = 10
 
 
 def picture(content: Content) -> bytes:
@@ -33,8 +34,10 @@ def picture(content: Content) -> bytes:
         name = f", {search['name'][-_LONGEST:]}" if several else ""
         _draw(axes, rows, COST_COLUMNS[content.cost], number, name)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    low, high = axes.get_xlim()
+    wide = high > _DECADE * low
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.3f}".rstrip("0").rstrip(".")))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(UNITS[content.cost])
     axes.set_ylabel("accuracy")

@@ -44,6 +44,7 @@ def test_a_page_that_cannot_be_written_is_said_once_and_ends_nothing(tmp_path: P
         writer.write_all()
         table = pd.read_csv(tmp_path / "out" / "candidates.csv")
         assert len(table) == len(subject.store)
+    assert not list((tmp_path / "out").glob(".unfinished-*"))
     (line,) = said
     assert line.startswith("report.html and pareto.png could not be written: ")
     assert "directory" in line

@@ -7,6 +7,7 @@ import pytest
 
 from search.errors import RefusedError
 from search.front.hypervolume import Scale
+from search.front.names import CostName
 from search.front.stages import hypervolume
 from search.results.page import Content
 from search.results.page.document import document
@@ -30,14 +31,15 @@ def test_the_numbers_of_a_page_are_those_of_the_tables(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(shown, table, check_exact=True)
 
 
-def test_parents_and_hypervolumes_are_of_the_row(tmp_path: Path) -> None:
-    subject = searched(tmp_path / "out", *SCHEDULES)
+@pytest.mark.parametrize("cost", ["params", "latency"])
+def test_parents_and_hypervolumes_are_of_the_row(tmp_path: Path, cost: CostName) -> None:
+    subject = searched(tmp_path / "out", *SCHEDULES, cost=cost)
     table = Content.of([subject]).table
     before = []
     for row in table.itertuples():
         stage = subject.store[row.stage]
         before.append(stage)
-        assert row.hypervolume == pytest.approx(hypervolume(before, SCALE))
+        assert row.hypervolume == pytest.approx(hypervolume(before, SCALE, cost))
         if stage.parent is None:
             assert pd.isna(row.parent)
         else:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from search.results.page import Subject, publish
@@ -139,11 +140,12 @@ def test_a_schedule_is_copied(page: Browser, subject: Subject, allowed: bool) ->
     row = table_of(page)[0]
     page.call("Page.bringToFront")
     page.run("document.querySelector('#table .copy').click()")
-    wait = (
-        "new Promise(done => {{ const look = () => {}.textContent === 'copied'"
-        " ? done() : setTimeout(look, 10); look(); }})"
+    said = page.run(
+        "new Promise(done => { const button = document.querySelector('#table .copy');"
+        " const look = () => button.textContent === 'copy'"
+        " ? setTimeout(look, 10) : done(button.textContent); look(); })"
     )
-    page.run(wait.format("document.querySelector('#table .copy')"))
+    assert said == "copied"
     permit("clipboard-write", "granted")
     copied = json.loads(page.run("navigator.clipboard.readText()"))
     schedule = subject.store[row["id"]].schedule
@@ -180,6 +182,17 @@ def test_several_searches_and_names_that_are_markup(chromium: Browser, tmp_path:
     title = chromium.run("document.querySelector('h1').textContent")
     assert title == f"Pruning schedules of {', '.join(str(one.folder.path) for one in subjects)}"
     assert chromium.run("document.querySelectorAll('b').length") == 0
+
+
+def test_latency_is_a_cost_like_any_other(chromium: Browser, tmp_path: Path) -> None:
+    one = searched(tmp_path / "out", *SCHEDULES, cost="latency")
+    publish([one], one.folder)
+    chromium.open(one.folder.path / "report.html")
+    assert chromium.messages == []
+    assert marks(chromium) == len(one.store)
+    table = pd.read_csv(one.folder.path / "pareto.csv")
+    shown = [float(row["latency, ms"]) for row in table_of(chromium)]
+    assert shown == pytest.approx(sorted(table["latency_ms"]), abs=5e-4)
 
 
 def test_a_search_that_has_just_begun(chromium: Browser, tmp_path: Path) -> None:
