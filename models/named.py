@@ -17,12 +17,10 @@ from typing import Any, Self
 
 from torch import nn
 
+from models.errors import NetworkError, in_a_line
+
 _LIBRARIES = ("torchvision", "timm")
 _NAMES_SHOWN = 5
-
-
-class NetworkError(Exception):
-    """A name stands for no network; the message says why and what to give instead."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +79,7 @@ class NamedNetwork:
         except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise NetworkError(
                 f"{self.name} made no network with num_classes={self.num_classes}: "
-                f"{type(error).__name__}: {_first_line(error)}"
+                f"{in_a_line(error)}"
             ) from error
         if not isinstance(net, nn.Module):
             raise NetworkError(
@@ -130,9 +128,7 @@ class NamedNetwork:
             sys.path.append(str(Path.cwd()))
             return importlib.import_module(place)
         except (Exception, SystemExit) as error:  # the user's code may raise anything
-            raise NetworkError(
-                f"{place} cannot be imported: {type(error).__name__}: {_first_line(error)}"
-            ) from error
+            raise NetworkError(f"{place} cannot be imported: {in_a_line(error)}") from error
 
 
 def _run(path: Path, source: bytes) -> Any:
@@ -156,7 +152,3 @@ def _similar(name: str, known: list[str]) -> str:
     """Names that begin alike, to be shown behind one that is not known."""
     alike = [other for other in known if other.startswith(name[:4])][:_NAMES_SHOWN]
     return f"; it has {', '.join(alike)}" if alike else ""
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or "no message").splitlines()[0]

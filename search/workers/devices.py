@@ -6,8 +6,9 @@ from typing import Literal
 
 import torch
 
+from models import first_line
 from pruning import Precision
-from search.errors import RefusedError, first_line
+from search.errors import RefusedError
 
 _BF16_PIXELS = 128
 

@@ -24,6 +24,7 @@ from ray._raylet import (  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError, RayError
 from ray.job_config import JobConfig
 
+from models import first_line
 from search.errors import BrokenOffError, RefusedError
 from search.workers.devices import Pool
 
@@ -84,7 +85,7 @@ def start_ray(pool: Pool) -> None:
             )
     except (RayError, OSError, RuntimeError, ValueError) as error:
         raise BrokenOffError(
-            f"Ray cannot start: {str(error).splitlines()[0]}\n"
+            f"Ray cannot start: {first_line(error)}\n"
             f"Its logs are in {scratch}/session_latest/logs; it needs memory, disk space and "
             "processes."
         ) from error

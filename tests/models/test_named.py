@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.named import NamedNetwork, NetworkError
+from models import NamedNetwork, NetworkError
 
 FILE = """
 from pathlib import Path
