@@ -31,6 +31,7 @@ from tests.command import (
         (["--address", "127.0.0.1:1"], "no Ray cluster"),
         (["--address", "auto"], "no Ray cluster at --address auto, which is 127.0.0.1:2"),
         (["--address", "nonsense"], "no Ray cluster"),
+        (["--address", "127.0.0.1:99999"], "no Ray cluster"),
         (["--out", "~nobody-at-all/x"], "no such user"),
         (["--resume", "~nobody-at-all/x"], "no such user"),
         (["--checkpoint", os.fsdecode(b"\xff.bin")], r"'\udcff.bin' is no text in UTF-8"),
