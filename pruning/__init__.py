@@ -15,6 +15,7 @@ from pruning.errors import (
 from pruning.graph import GraphArchitecture
 from pruning.groups import Architecture, ChannelGroup, load_tensors, transplant
 from pruning.importance import SCORES, Importance, keep_channels, slim
+from pruning.latency import LatencyLadder, Stopwatch, device_name, processor_name
 from pruning.memory import keep_freed_memory
 from pruning.narrow import Factory
 from pruning.recipe import RECIPE_VERSION, Recipe, RecipeName
@@ -47,6 +48,7 @@ __all__ = [
     "GraphArchitecture",
     "Importance",
     "InvalidRoundError",
+    "LatencyLadder",
     "Metrics",
     "NonFiniteError",
     "Origin",
@@ -62,6 +64,7 @@ __all__ = [
     "StageFormatError",
     "StageStore",
     "Start",
+    "Stopwatch",
     "StoreError",
     "StudentArchitecture",
     "TransplantError",
@@ -69,12 +72,14 @@ __all__ = [
     "Weights",
     "allocate",
     "damage",
+    "device_name",
     "evaluate",
     "fine_tune",
     "keep_channels",
     "keep_freed_memory",
     "load_tensors",
     "new_optimizer",
+    "processor_name",
     "read_checkpoint",
     "read_weights",
     "recalibrate",

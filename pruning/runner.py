@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import safetensors.torch
 import torch
@@ -12,6 +12,7 @@ from data import ImageData, Split
 from pruning.allocation import allocate
 from pruning.groups import Architecture, load_tensors
 from pruning.importance import slim
+from pruning.latency import Stopwatch, device_name
 from pruning.rounds import Round, Schedule
 from pruning.stages import Draft, Origin, Stage, stage_seed
 from pruning.training import Metrics, evaluate, fine_tune, recalibrate
@@ -29,6 +30,7 @@ class RoundRunner:
         origin: What the stages' ids are made of.
         device: Where to train.
         checkpoint: State dict of a trained root; without it the root is trained here.
+        stopwatch: Times the networks that are made, if it is given.
     """
 
     architecture: Architecture
@@ -36,6 +38,7 @@ class RoundRunner:
     origin: Origin
     device: torch.device
     checkpoint: Mapping[str, Tensor] | None = None
+    stopwatch: Stopwatch | None = None
 
     def root(self, on_epoch: OnEpoch | None = None) -> tuple[Draft, bytes]:
         """Train the root, or take it from the checkpoint.
@@ -160,4 +163,10 @@ class RoundRunner:
             val_accuracy=metrics.accuracy,
             seconds=time.perf_counter() - start,
         )
+        if self.stopwatch is not None:
+            draft = replace(
+                draft,
+                latency_ms=self.stopwatch.latency_ms(net),
+                latency_on=device_name(self.device),
+            )
         return draft, safetensors.torch.save(tensors)

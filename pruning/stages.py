@@ -18,6 +18,7 @@ from pruning.training import Precision
 FORMAT = 1
 """Version of `stage.json` and of what a stage's id is made of."""
 
+_BEFORE = {"latency_ms": None, "latency_on": None}  # networks were timed
 _EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS
 _ID_DIGITS = 16
 _ID = re.compile(rf"[0-9a-f]{{{_ID_DIGITS}}}")
@@ -86,6 +87,9 @@ class Draft:
         val_loss: Mean cross-entropy on the validation split.
         val_accuracy: Share of the validation split that is classified correctly.
         seconds: What the round took on its worker, training and evaluation.
+        latency_ms: Milliseconds of a forward pass of one image; see `Stopwatch`. None if it was
+            not timed.
+        latency_on: The device on which that was.
     """
 
     id: str
@@ -98,10 +102,14 @@ class Draft:
     val_loss: float
     val_accuracy: float
     seconds: float
+    latency_ms: float | None = None
+    latency_on: str | None = None
 
     def __post_init__(self) -> None:
         if not is_stage_id(self.id) or not (self.parent is None or is_stage_id(self.parent)):
             raise StoreError(f"{self.id!r} of {self.parent!r} cannot be stages' ids")
+        if self.latency_ms is not None and not 0 < self.latency_ms < math.inf:
+            raise StoreError(f"stage {self.id} cannot take {self.latency_ms} ms")
         if not all(map(math.isfinite, (self.val_loss, self.val_accuracy, self.seconds))):
             raise NonFiniteError(
                 f"stage {self.id}: loss {self.val_loss}, accuracy {self.val_accuracy}"
@@ -173,7 +181,8 @@ class Stage(Draft):
             raise StageFormatError(
                 f"stage.json has format {record['format']!r}; this version reads {FORMAT}"
             )
-        values: dict[str, Any] = {key: value for key, value in record.items() if key != "format"}
+        values: dict[str, Any] = {**_BEFORE, **record}
+        del values["format"]
         try:
             values["schedule"] = tuple(Round(**round_) for round_ in values["schedule"])
             values["channels"] = tuple(values["channels"])

@@ -52,6 +52,7 @@ class StageStore:
         self._folder = folder
         self._stages: dict[str, Stage] = {}
         self._edges: dict[tuple[str | None, Round | None], str] = {}
+        self._timed: dict[tuple[tuple[int, ...], str | None], float] = {}
         self._executed_epochs = 0
         self.set_aside: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,6 +150,8 @@ class StageStore:
     def commit(self, draft: Draft, weights: bytes, *, trial: int) -> Stage:
         """Accept a stage, or return the one that was accepted under its id before.
 
+        Networks of one shape take as long: what the first of them took on a device holds for all.
+
         Args:
             draft: What a worker made.
             weights: Content of its `model.safetensors`.
@@ -160,8 +163,9 @@ class StageStore:
         folder = self._folder / draft.id
         if draft.id in self._stages or folder.exists():
             return self._stages.get(draft.id) or self.adopt(draft.id)
+        known = self._timed.get((draft.channels, draft.latency_on))
         stage = Stage.accept(
-            draft,
+            draft if known is None else replace(draft, latency_ms=known),
             trial=trial,
             executed_epochs=self._executed_epochs + (0 if draft.is_repeat else draft.epochs),
             sha256=_digest(weights),
@@ -204,6 +208,8 @@ class StageStore:
     def _admit(self, stage: Stage) -> Stage:
         self._stages[stage.id] = stage
         self._edges[stage.edge] = stage.id
+        if stage.latency_ms is not None:
+            self._timed.setdefault((stage.channels, stage.latency_on), stage.latency_ms)
         self._count(stage)
         return stage
 

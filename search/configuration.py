@@ -188,7 +188,8 @@ class SearchConfig:
         CostName,
         arg(
             help="What accuracy is traded against: params, trainable parameters; macs, "
-            "multiply-adds for one image; bytes, of the fp32 weights and buffers."
+            "multiply-adds for one image; bytes, of the fp32 weights and buffers; latency, "
+            "milliseconds of a forward pass of one image, as a worker's device takes for it."
         ),
     ] = "params"
     rates: Annotated[

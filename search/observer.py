@@ -12,12 +12,11 @@ from search.campaign.campaign import Campaign
 from search.campaign.confirmation import Confirmation
 from search.configuration import MANY_TRIALS
 from search.console import Console, duration
-from search.front.cost import cost_of
+from search.front.cost import cost_of, shown
 from search.front.names import CostName
 from search.results.table_writer import TableWriter
 from search.workers.store_actor import Activity
 
-_UNITS = {"params": "parameters", "macs": "multiply-adds", "bytes": "bytes"}
 _DEVIATIONS = 3
 _LEAST_GAIN = 0.2
 
@@ -191,7 +190,7 @@ def describe_stage(stage: Stage, cost: CostName = "params") -> str:
     """One line on a network that came onto the front."""
     rounds = " ".join(map(_shown, stage.schedule))
     return (
-        f"front: accuracy {stage.val_accuracy:.4f} with {cost_of(stage, cost):,} {_UNITS[cost]}"
+        f"front: accuracy {stage.val_accuracy:.4f} with {shown(cost_of(stage, cost), cost)}"
         f" ({rounds or 'the root'})"
     )
 

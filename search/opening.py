@@ -6,11 +6,13 @@ from typing import Any
 
 from data import DataError, DataSource, ImageData, name_some, open_data
 from pruning import (
+    LatencyLadder,
     Origin,
     Precision,
     Recipe,
     StageFormatError,
     StageStore,
+    StoreError,
 )
 from search.campaign.campaign import Campaign
 from search.campaign.confirmation import Confirmation
@@ -18,7 +20,7 @@ from search.campaign.ledger import Ledger, open_ledger
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import RefusedError
-from search.front.cost import Pricing
+from search.front.cost import Pricing, shown
 from search.front.hypervolume import Scale
 from search.kept import to_record
 from search.results.description import describe
@@ -27,9 +29,11 @@ from search.root import Root
 from search.samplers.by_name import sampler_maker
 from search.samplers.space import SearchSpace
 from search.workers.devices import Pool, PoolRequest, default_precision, describe_hardware
+from search.workers.latency import measure_ladder
 from search.workers.worker import WorkerPlan
 
 _LEAST_CLASSES = 2
+_LEAST_RATIO = 1.2  # of the root's latency to the narrowest network's; noise is some .02
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +135,8 @@ def open_search(
     """Open a folder's search, or make one of it. The caller holds the folder's lock.
 
     Raises:
-        RefusedError: The search that lies there had other images, another recipe or root.
+        RefusedError: The search that lies there had other images, another recipe or root; or
+            latency, its cost, hardly depends on the width.
     """
     earlier = folder.read() if folder.is_search() else None
     precision = config.precision or _usual_precision(pool, data, earlier)
@@ -146,7 +151,16 @@ def open_search(
         device_type=pool.device_type,
         precision=precision,
     )
-    description = describe(to_record(config), data, origin, describe_hardware(pool), earlier)
+    ladder = _ladder(config, root, data, pool, earlier)
+    pricing = Pricing(
+        name=config.cost,
+        architecture=root.architecture,
+        image_size=data.image_size,
+        ladder=ladder,
+    )
+    description = describe(
+        to_record(config), data, origin, describe_hardware(pool), ladder, earlier
+    )
     if earlier is None:
         folder.write(description)  # before all else: what has no search.json is nobody's
     try:
@@ -159,7 +173,6 @@ def open_search(
     ledger = open_ledger(folder.ledger, space, store, config.cost)
     if earlier is not None:
         folder.write(description)  # after all that can be refused
-    pricing = Pricing(name=config.cost, architecture=root.architecture, image_size=data.image_size)
     return Search(
         config=config,
         folder=folder,
@@ -169,6 +182,7 @@ def open_search(
             architecture=root.architecture,
             origin=origin,
             checkpoint=root.tensors,
+            ladder=ladder,
         ),
         pricing=pricing,
         scale=scale_of(pricing, len(data.classes)),
@@ -186,6 +200,35 @@ def _usual_precision(pool: Pool, data: ImageData, earlier: Mapping[str, Any] | N
         return default_precision(pool, data.image_size)
     device_type = earlier.get("hardware", {}).get("device_type")
     return "bf16" if device_type == "cuda" else "fp32"
+
+
+def _ladder(
+    config: SearchConfig,
+    root: Root,
+    data: ImageData,
+    pool: Pool,
+    earlier: Mapping[str, Any] | None,
+) -> LatencyLadder | None:
+    """What latencies to expect, measured once a search; None where they do not matter.
+
+    Raises:
+        RefusedError: They hardly depend on the width.
+    """
+    if config.cost != "latency":
+        return None
+    if earlier is not None:
+        try:
+            return LatencyLadder.from_json(earlier.get("latency"))
+        except StoreError as error:
+            raise RefusedError(f"search.json is damaged: {error}.") from error
+    ladder = measure_ladder(pool, root.architecture, data.image_size)
+    if ladder.at(0) * _LEAST_RATIO > ladder.root_ms:
+        least, most = (shown(ms, "latency") for ms in (ladder.at(0), ladder.root_ms))
+        raise RefusedError(
+            f"On {ladder.device} the narrowest network takes {least} and the root {most}: that is "
+            "hardly a gain.\nGive --cost macs, or a greater --image-size."
+        )
+    return ladder
 
 
 def scale_of(pricing: Pricing, num_classes: int) -> Scale:

@@ -11,7 +11,7 @@ _LEAST_COMPANY = 5  # other networks in the band, below which there is nothing t
 
 
 def far_behind(
-    cost: int,
+    cost: float,
     accuracy: float,
     other_costs: ArrayLike,
     other_accuracies: ArrayLike,

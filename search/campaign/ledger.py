@@ -129,7 +129,7 @@ class Ledger:
         self._trials.append(trial)
         return trial
 
-    def complete(self, number: int, *, val_accuracy: float, cost: int) -> None:
+    def complete(self, number: int, *, val_accuracy: float, cost: float) -> None:
         """Record that all rounds of a trial are in the store; the values are its last stage's."""
         self._end(number, TrialState.COMPLETE, (val_accuracy, float(cost)))
 

@@ -64,8 +64,8 @@ class Scale:
         chance: Accuracy of guessing; y = 0. An accuracy of 1 is y = 1.
     """
 
-    least_cost: int
-    root_cost: int
+    least_cost: float
+    root_cost: float
     chance: float
 
     def x(self, cost: ArrayLike) -> NDArray[np.float64]:

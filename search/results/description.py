@@ -3,13 +3,14 @@
 import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from data import ImageData
-from pruning import Origin
+from pruning import LatencyLadder, Origin
 from search.errors import RefusedError
 
 _LIBRARIES = ("torch", "torchvision", "ray", "optuna", "pillow")
@@ -20,6 +21,7 @@ def describe(
     data: ImageData,
     origin: Origin,
     hardware: Mapping[str, str | int],
+    ladder: LatencyLadder | None,
     earlier: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The content of search.json: as the search was started, and a list of its runs.
@@ -29,6 +31,7 @@ def describe(
         data: The images.
         origin: What stages' ids are made of.
         hardware: Where this run runs.
+        ladder: What latencies to expect, where they are what accuracy is traded against.
         earlier: The present content, where a search is resumed.
 
     Raises:
@@ -55,6 +58,7 @@ def describe(
         },
         "recipe": origin.recipe.to_json(),
         "root": dict(origin.root),
+        **({} if ladder is None else {"latency": asdict(ladder)}),
         "runs": [run],
     }
     if earlier is None:

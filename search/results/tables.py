@@ -34,6 +34,7 @@ COLUMNS = (
     "repeats_val_std",
     "repeats_test_mean",
     "repeats_test_std",
+    "latency_ms",
 )
 
 
@@ -76,6 +77,7 @@ def _table(stages: Sequence[Stage], store: StageStore) -> pd.DataFrame:
             "allocations": json.dumps([round_.allocation for round_ in stage.schedule]),
             "starts": json.dumps([round_.start for round_ in stage.schedule]),
             **_of_repeats(repeats.get(stage.id, [])),
+            "latency_ms": stage.latency_ms,
         }
         for stage in stages
     ]

@@ -165,6 +165,12 @@ def exact_fp32() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
+def prepare_process() -> None:
+    """Set a worker's process up: one thread, since there is a worker for each core."""
+    torch.set_num_threads(1)
+    exact_fp32()
+
+
 def default_precision(pool: Pool, image_size: int) -> Precision:
     """The arithmetic in which the workers of a pool are expected to be fastest.
 

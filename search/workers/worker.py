@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -16,6 +16,7 @@ from models import first_line
 from pruning import (
     Architecture,
     Draft,
+    LatencyLadder,
     Metrics,
     NonFiniteError,
     Origin,
@@ -23,10 +24,12 @@ from pruning import (
     RoundRunner,
     Schedule,
     Stage,
+    Stopwatch,
+    device_name,
     keep_freed_memory,
 )
 from search.errors import DIVERGED, SearchError
-from search.workers.devices import exact_fp32
+from search.workers.devices import prepare_process
 from search.workers.store_actor import Activity, Task
 
 _WAIT_SECONDS = 0.1
@@ -45,12 +48,14 @@ class WorkerPlan:
         architecture: Of the root.
         origin: What stages' ids are made of.
         checkpoint: State dict of the root; without it the root is trained.
+        ladder: What latencies are compared with where they are what accuracy is traded against.
     """
 
     source: DataSource
     architecture: Architecture
     origin: Origin
     checkpoint: Mapping[str, Tensor] | None = None
+    ladder: LatencyLadder | None = None
 
     def runner(self, device: torch.device) -> RoundRunner:
         """Set this process up to run rounds.
@@ -73,6 +78,21 @@ class WorkerPlan:
             checkpoint=self.checkpoint,
         )
 
+    def stopwatch(self, image_size: int, device: torch.device) -> Stopwatch:
+        """What times networks in this process.
+
+        Raises:
+            SearchError: Latencies are traded against accuracy, and would be another device's.
+        """
+        if self.ladder is None:
+            return Stopwatch(self.architecture, image_size, device)
+        if self.ladder.device != device_name(device):
+            raise SearchError(
+                f"latencies of this search are those of {self.ladder.device}, not of "
+                f"{device_name(device)}; go on with it on such devices alone"
+            )
+        return Stopwatch(self.architecture, image_size, device, self.ladder.root_ms)
+
     def _check_room(self, needed: int, device: torch.device) -> None:
         """Check that so many bytes of images fit into a GPU's memory; see `runner`."""
         if device.type != "cuda":
@@ -92,13 +112,15 @@ class ScheduleTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any], plan: WorkerPlan, store: Any) -> None:
         """Prepare the process; see Ray Tune's `Trainable`."""
-        torch.set_num_threads(1)
-        exact_fp32()
+        prepare_process()
         keep_freed_memory()
         self._store = store
         self._unfit: str | None = None
         try:
-            self._runner = plan.runner(torch.device(plan.origin.device_type))
+            device = torch.device(plan.origin.device_type)
+            runner = plan.runner(device)
+            stopwatch = plan.stopwatch(runner.data.image_size, device)
+            self._runner = replace(runner, stopwatch=stopwatch)
         except (DataError, SearchError) as error:
             self._unfit = f"a worker cannot start: {first_line(error)}"
         except RuntimeError as error:  # of torch: another process may have better luck

@@ -42,6 +42,25 @@ def test_a_committed_stage_is_found_by_id_and_by_place(folder: Path) -> None:
         assert len(opened) == 2
 
 
+def test_networks_of_one_shape_share_a_latency(folder: Path) -> None:
+    latencies = {"a card": (2.0, 3.0), "another": (5.0, 7.0)}
+    place = 0
+    for device, measured in latencies.items():
+        for latency in measured:
+            place += 1
+            draft = replace(
+                CHILD,
+                id=f"{place}" * 16,
+                schedule=(replace(ROUND, epochs=place),),
+                latency_ms=latency,
+                latency_on=device,
+            )
+            stage = StageStore(folder).commit(draft, b"", trial=0)
+            assert stage.latency_ms == latencies[device][0]
+    wider = replace(CHILD, id="9" * 16, channels=(4, 3), latency_ms=3.0, latency_on="a card")
+    assert StageStore(folder).commit(wider, b"", trial=0).latency_ms == 3.0
+
+
 def test_a_path_ends_where_a_stage_is_missing(folder: Path) -> None:
     store = StageStore(folder)
     assert store.path((ROUND,)) == []

@@ -46,6 +46,11 @@ class Net(nn.Module):
         x = torch.cat([self.left(x), self.right(x)], 1)
         return self.head(x.mean((2, 3)))
 
+class Slow(Net):
+    def forward(self, x):
+        torch.ones(1000, 1000) @ torch.ones(1000, 1000)
+        return super().forward(x)
+
 def failing(num_classes):
     raise RuntimeError("no weights for you")
 
@@ -153,6 +158,37 @@ def test_weights_are_taken_from_a_checkpoint(command: Command, nets: Path, name:
         net.state_dict().items(), again.state_dict().values(), strict=True
     ):
         assert torch.equal(one, other), key
+
+
+@pytest.mark.slow
+def test_a_killed_search_of_latencies_goes_on_with_what_it_measured_first(
+    command: Command,
+) -> None:
+    process = command.start(
+        *SMALL, "--image-size", "64", "--trials", "6", "--out", "out", "--cost", "latency",
+    )  # fmt: skip
+    for _ in range(2):  # the root, and what was pruned from it
+        wait_for_output(process, "front:")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    folder = command.folder / "out"
+    ladder = json.loads((folder / "search.json").read_text())["latency"]
+    done = command("--resume", "out")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "search.json").read_text())["latency"] == ladder
+    table = pd.read_csv(folder / "candidates.csv")
+    assert (table.groupby("channels")["latency_ms"].nunique() == 1).all()
+    front = pd.read_csv(folder / "pareto.csv")
+    assert (front["latency_ms"].diff().dropna() > -0.021 * front["latency_ms"].iloc[1:]).all()
+    assert front["val_accuracy"].is_monotonic_increasing
+
+
+@pytest.mark.slow
+def test_latencies_that_no_width_changes_are_refused(command: Command, nets: Path) -> None:
+    done = command(*SMALL, "--out", "out", "--cost", "latency", "--model", "nets.py:Slow")
+    assert done.returncode == 2
+    assert "Give --cost macs" in done.stderr
+    assert not (command.folder / "out" / "search.json").exists()
 
 
 def _root(folder: Path) -> str:

@@ -11,7 +11,7 @@ import ray
 import torch
 
 from data import DataSource, ImageData, open_data
-from pruning import Origin, Recipe, RoundRunner
+from pruning import LatencyLadder, Origin, Recipe, RoundRunner, device_name
 from search.errors import SearchError
 from search.workers.store_actor import StoreActor
 from search.workers.worker import BROKEN, FAILURE, STAGE, ScheduleTrial, WorkerPlan
@@ -150,6 +150,25 @@ def test_whatever_a_network_raises_fails_its_trial_alone(
 
     monkeypatch.setattr(RoundRunner, "root", root)
     assert "training failed: " in started().step()[FAILURE]
+
+
+def test_a_worker_times_what_it_makes(started: Callable[[], ScheduleTrial]) -> None:
+    worker = started()
+    result = worker.step()
+    stage = worker._store.next_task.remote(0, HALF).reached
+    assert stage.id == result[STAGE]
+    assert stage.latency_ms > 0
+    assert stage.latency_on == device_name(torch.device("cpu"))
+
+
+def test_a_worker_on_another_device_than_latencies_were_measured_on_ends_the_run(
+    plan: WorkerPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ladder = LatencyLadder(device="a card", widths=(0.0, 1.0), milliseconds=(1.0, 2.0))
+    worker = ScheduleTrial.__new__(ScheduleTrial)
+    store = AtHand(StoreActor(tmp_path / "stages"))
+    worker.setup(CONFIG, plan=replace(plan, ladder=ladder), store=store)
+    assert "those of a card, not of" in worker.step()[BROKEN]
 
 
 def test_workers_compute_fp32_in_fp32(
