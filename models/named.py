@@ -11,6 +11,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -18,6 +19,7 @@ from typing import Any, Self
 from torch import nn
 
 from models.errors import NetworkError, in_a_line
+from models.unwrapping import unwrapped
 
 _LIBRARIES = ("torchvision", "timm")
 _NAMES_SHOWN = 5
@@ -85,7 +87,7 @@ class NamedNetwork:
             raise NetworkError(
                 f"{self.name} made a {type(net).__name__}; its factory must return an nn.Module."
             )
-        return net
+        return unwrapped(net)
 
     def _factory(self) -> Callable[[], Any]:
         place, _, name = self.name.rpartition(":")
@@ -149,6 +151,8 @@ def _run(path: Path, source: bytes) -> Any:
 
 
 def _similar(name: str, known: list[str]) -> str:
-    """Names that begin alike, to be shown behind one that is not known."""
-    alike = [other for other in known if other.startswith(name[:4])][:_NAMES_SHOWN]
+    """Names like one that is not known, to be shown behind it."""
+    name = name.lower()  # as theirs are
+    begin_so = [other for other in known if other.startswith(name)]
+    alike = begin_so[:_NAMES_SHOWN] or get_close_matches(name, known, _NAMES_SHOWN)
     return f"; it has {', '.join(alike)}" if alike else ""
