@@ -25,6 +25,7 @@ from tests.command import (
         (["--trials", "0"], "--trials"),
         (["--image-size", "8"], "--image-size"),
         (["--gpus", "99"], "there are"),
+        (["--gpus", "0", "--trials-per-gpu", "2"], "--trials-per-gpu 2 is how many trials share"),
         (["--data", "nowhere"], "nowhere"),
         (["--resume", "/dev/null"], "holds no search"),
         (["--out", "x" * 300], "name too long"),
