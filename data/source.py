@@ -56,6 +56,11 @@ class DataSource:
         return self.data if self.folder is None else self.folder.name
 
     @property
+    def resized(self) -> bool:
+        """Whether images are resized to the image size, and not only cropped to it."""
+        return self.folder is None
+
+    @property
     def resolved_image_size(self) -> int:
         """Side of the crops in pixels, with the default filled in."""
         if self.image_size is not None:

@@ -3,7 +3,8 @@
 A search trains StudentNets on small images, whose late blocks see maps of 1 to 8 pixels a side.
 There the library's convolutions spend more time on preparing than on computing. Same parameters,
 same outputs and gradients up to rounding as `nn.Conv2d`. They are one part of what
-`experiments/speed/throughput.py` compares with the notebook's loop.
+`experiments/speed/throughput.py` compares with the notebook's loop. A network that is exported has
+the library's convolutions, which other runtimes know best.
 """
 
 from functools import cache
@@ -81,4 +82,6 @@ def _taps(height: int, width: int) -> Tensor:
 
 
 def _tiny(images_NCHW: Tensor, side: int) -> bool:  # noqa: N803
-    return images_NCHW.device.type == "cpu" and max(images_NCHW.shape[2:]) <= side
+    exported = torch.compiler.is_exporting()
+    on_cpu = images_NCHW.device.type == "cpu"
+    return on_cpu and not exported and max(images_NCHW.shape[2:]) <= side

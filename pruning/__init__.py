@@ -14,6 +14,7 @@ from pruning.errors import (
 )
 from pruning.graph import GraphArchitecture
 from pruning.groups import Architecture, ChannelGroup, load_tensors, transplant
+from pruning.heads import classes_of, shapes_of, with_any_head, without_head
 from pruning.importance import SCORES, Importance, keep_channels, slim
 from pruning.latency import LatencyLadder, Stopwatch, device_name, processor_name
 from pruning.memory import keep_freed_memory
@@ -27,13 +28,14 @@ from pruning.student import Prune, StudentArchitecture
 from pruning.training import (
     Metrics,
     Precision,
+    center_crops,
     evaluate,
     fine_tune,
     new_optimizer,
     recalibrate,
     train_epoch,
 )
-from pruning.weights import Weights, read_weights
+from pruning.weights import Weights, fit_weights, read_weights
 
 __all__ = [
     "RECIPE_VERSION",
@@ -71,10 +73,13 @@ __all__ = [
     "UnprunableError",
     "Weights",
     "allocate",
+    "center_crops",
+    "classes_of",
     "damage",
     "device_name",
     "evaluate",
     "fine_tune",
+    "fit_weights",
     "keep_channels",
     "keep_freed_memory",
     "load_tensors",
@@ -83,9 +88,12 @@ __all__ = [
     "read_checkpoint",
     "read_weights",
     "recalibrate",
+    "shapes_of",
     "slim",
     "stage_ids",
     "train_epoch",
     "transplant",
     "width_mult",
+    "with_any_head",
+    "without_head",
 ]

@@ -27,6 +27,10 @@ def sync_folder(path: Path) -> None:
 def replace_file(path: Path, content: bytes) -> None:
     """Put a file in place of an earlier one; a reader sees the old or the new, never a part."""
     unfinished = path.with_name(UNFINISHED + path.name)
-    write_synced(unfinished, content)
-    unfinished.rename(path)
+    try:
+        write_synced(unfinished, content)
+        unfinished.rename(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)  # it may be what fills the disk
+        raise
     sync_folder(path.parent)

@@ -1,7 +1,7 @@
 """Any network as an `Architecture`, by its dependency graph."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
 
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from models import Normalization, normalized
 from pruning.admission import check_again, check_parts
 from pruning.errors import UnprunableError
 from pruning.grouping import find_groups
@@ -36,6 +37,7 @@ class GraphArchitecture:
         channels: The groups' channels in the root.
         num_classes: Size of the output.
         round_to: Counts that follow from a width are multiples of it, where the root's allows.
+        normalization: What networks do with their images first, if anything.
     """
 
     factory: Factory
@@ -45,6 +47,7 @@ class GraphArchitecture:
     _groups: tuple[ChannelGroup, ...]
     _parameters: Tally
     _bytes: Tally
+    normalization: Normalization | None = None
 
     @classmethod
     def of(cls, factory: Factory, *, image_size: int, round_to: int = 1) -> Self:
@@ -83,6 +86,10 @@ class GraphArchitecture:
             verify_narrow(net, architecture.build(architecture._uneven()), groups, image_size)
         return architecture
 
+    def normalizing(self, normalization: Normalization | None) -> Self:
+        """The same networks, but for what they do with their images first."""
+        return replace(self, normalization=normalization)
+
     def channels_at(self, width_mult: float, of: Sequence[int] | None = None) -> tuple[int, ...]:
         """Every group at its share, rounded down to a multiple of `round_to`, at least one."""
         return tuple(
@@ -97,8 +104,10 @@ class GraphArchitecture:
     def build(self, channels: Sequence[int]) -> nn.Module:
         """A fresh network: the factory's own at the root's counts, else as `build_narrow` says."""
         if tuple(channels) == self.channels:
-            return self.factory.build()
-        return build_narrow(self.factory, self._groups, channels)
+            net = self.factory.build()
+        else:
+            net = build_narrow(self.factory, self._groups, channels)
+        return normalized(net, self.normalization)
 
     def groups(self) -> tuple[ChannelGroup, ...]:
         """One group per block."""

@@ -1,6 +1,6 @@
 """How networks are trained: everything but the data that shapes a stage's weights."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self, TypeAlias
 
 from pruning.importance import Importance
@@ -11,6 +11,9 @@ RECIPE_VERSION = 5
 RecipeName: TypeAlias = Literal["measured", "notebook"]
 """`measured`: what gave the best networks in `experiments/rounds/recipe.py`, at equal epochs.
 `notebook`: the notebook's way, with the one repair that its optimizer is built for each round."""
+
+_ROOT_LR = 4e-3
+_TRAINING_ON_LR = 1e-3  # what was learnt outlasts it: experiments/rounds/training_on.py
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +28,8 @@ class Recipe:
         warm_up: Share of a training's steps over which its learning rate rises from 0.
         recalibrate: Whether a round ends with batch-norm statistics of unaugmented images.
         root_epochs: Epochs for which the root is trained.
-        root_lr: Learning rate from which the root's falls linearly to 0, after the warm-up.
+        root_lr: Learning rate from which the root's falls linearly to 0, after the warm-up; lower
+            where it is trained on from weights that it was given.
 
     Source: notebook, AdamW at 1e-3 with batches of 32.
     """
@@ -37,20 +41,29 @@ class Recipe:
     warm_up: float = 0.1
     recalibrate: bool = True
     root_epochs: int = 60
-    root_lr: float = 4e-3
+    root_lr: float = _ROOT_LR
 
     @classmethod
-    def named(cls, name: RecipeName, *, batch_size: int, root_epochs: int) -> Self:
-        """A recipe by its name; but for the warm-up both train the root in the same way."""
-        if name == "measured":
-            return cls(batch_size=batch_size, root_epochs=root_epochs)
-        return cls(
+    def named(
+        cls, name: RecipeName, *, batch_size: int, root_epochs: int, trains_on: bool = False
+    ) -> Self:
+        """A recipe by its name; but for the warm-up both train the root in the same way.
+
+        Args:
+            name: Which.
+            batch_size: Images a step.
+            root_epochs: Epochs of the root.
+            trains_on: Whether the root has learnt already, and is trained from there on.
+        """
+        recipe = cls(
             batch_size=batch_size,
             root_epochs=root_epochs,
-            importance="signed-gamma",
-            decay=False,
-            warm_up=0.0,
-            recalibrate=False,
+            root_lr=_TRAINING_ON_LR if trains_on else _ROOT_LR,
+        )
+        if name == "measured":
+            return recipe
+        return replace(
+            recipe, importance="signed-gamma", decay=False, warm_up=0.0, recalibrate=False
         )
 
     def to_json(self) -> dict[str, Any]:

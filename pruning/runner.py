@@ -14,7 +14,7 @@ from pruning.groups import Architecture, load_tensors
 from pruning.importance import slim
 from pruning.latency import Stopwatch, device_name
 from pruning.rounds import Round, Schedule
-from pruning.stages import Draft, Origin, Stage, stage_seed
+from pruning.stages import Draft, Origin, stage_seed
 from pruning.training import Metrics, evaluate, fine_tune, recalibrate
 
 OnEpoch = Callable[[int, Metrics], None]
@@ -29,7 +29,9 @@ class RoundRunner:
         data: The images; those splits that are used, on `device`.
         origin: What the stages' ids are made of.
         device: Where to train.
-        checkpoint: State dict of a trained root; without it the root is trained here.
+        checkpoint: State dict of a trained root, but for a head that is to be new; without it the
+            root is trained here.
+        trains_on: Whether the root is trained here from the checkpoint on.
         stopwatch: Times the networks that are made, if it is given.
     """
 
@@ -38,10 +40,11 @@ class RoundRunner:
     origin: Origin
     device: torch.device
     checkpoint: Mapping[str, Tensor] | None = None
+    trains_on: bool = False
     stopwatch: Stopwatch | None = None
 
     def root(self, on_epoch: OnEpoch | None = None) -> tuple[Draft, bytes]:
-        """Train the root, or take it from the checkpoint.
+        """Train the root, or take it from the checkpoint, or both.
 
         Returns:
             The stage and the content of its `model.safetensors`.
@@ -54,14 +57,14 @@ class RoundRunner:
         recipe = self.origin.recipe
         net = self._placed(self._fresh(self.architecture.channels, stage_id))
         if self.checkpoint is not None:
-            load_tensors(net, self.checkpoint)
-        else:
+            load_tensors(net, {**net.state_dict(), **self.checkpoint})
+        if self.checkpoint is None or self.trains_on:
             self._train(net, stage_id, recipe.root_epochs, recipe.root_lr, on_epoch, decay=True)
         return self._stage(net, self.architecture.channels, stage_id, None, (), start)
 
     def child(
         self,
-        parent: Stage,
+        parent: Draft,
         weights: bytes,
         round_: Round,
         on_epoch: OnEpoch | None = None,
@@ -94,7 +97,7 @@ class RoundRunner:
         self._train(net, stage_id, round_.epochs, round_.lr, on_epoch, decay=recipe.decay)
         return self._stage(net, channels, stage_id, parent.id, schedule, start)
 
-    def test_accuracy(self, stage: Stage, weights: bytes) -> float:
+    def test_accuracy(self, stage: Draft, weights: bytes) -> float:
         """Accuracy of a stage on the test split, in [0, 1]."""
         net = self.architecture.build(stage.channels)
         load_tensors(net, safetensors.torch.load(weights))

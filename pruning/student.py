@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from models import StudentNet, multiply_adds, parameter_count
+from models import Normalization, StudentNet, multiply_adds, normalized, parameter_count
 from pruning.groups import ChannelGroup, in_multiples
 
 Prune: TypeAlias = Literal["notebook", "all"]
@@ -28,6 +28,7 @@ class StudentArchitecture:
         num_classes: Size of the output.
         prune: Which blocks may lose channels.
         round_to: Of what counts are multiples, where the root's allow.
+        normalization: What networks do with their images first, if anything.
 
     Source: notebook, table "一些實作細節" and `network_slimming`.
     """
@@ -36,6 +37,7 @@ class StudentArchitecture:
     num_classes: int
     prune: Prune = "notebook"
     round_to: int = 1
+    normalization: Normalization | None = None
 
     def channels_at(self, width_mult: float, of: Sequence[int] | None = None) -> tuple[int, ...]:
         """The blocks that may be pruned at their share, truncated; see `in_multiples`."""
@@ -52,7 +54,8 @@ class StudentArchitecture:
 
     def build(self, channels: Sequence[int]) -> StudentNet:
         """A freshly initialised StudentNet."""
-        return StudentNet(channels=channels, num_classes=self.num_classes)
+        net = StudentNet(channels=channels, num_classes=self.num_classes)
+        return normalized(net, self.normalization)
 
     def groups(self) -> tuple[ChannelGroup, ...]:
         """One group per block; the notebook's rule leaves the last block whole.

@@ -222,6 +222,11 @@ def evaluate(
     return total.metrics(len(split))
 
 
+def center_crops(split: Split, indices: Tensor, image_size: int) -> Tensor:
+    """What evaluation shows a network of some images: their middles, (N, 3, H, W) in [0, 1]."""
+    return _normalized(gather_center(split, indices, image_size))
+
+
 def _forward(
     net: nn.Module, split: Split, chosen: Tensor, image_size: int, precision: Precision
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -230,7 +235,7 @@ def _forward(
     chosen = chosen.to(device)
     batch_size = max(2, _PIXELS_AT_ONCE[device.type] // image_size**2)
     for span in _spans(len(chosen), batch_size):
-        images = _normalized(gather_center(split, chosen[span], image_size))
+        images = center_crops(split, chosen[span], image_size)
         with _arithmetic(device, precision):
             logits = net(images)
         yield chosen[span], logits.float()

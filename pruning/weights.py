@@ -1,7 +1,7 @@
 """Weights of a known network from files that others wrote, read without running code of theirs."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,9 @@ import torch
 from torch import Tensor
 
 from pruning.errors import CheckpointError
-from pruning.inert import Inert, read_inert
-from pruning.salvage import module_weights, to_tensor
-
-_NESTING = 2  # a container, and one around it
-_COMPILED = "_orig_mod."  # torch.compile's, before the name of what was compiled
-_COUNTERS = ("n_averaged", "total_ops", "total_params")  # of AveragedModel, of thop
-_SEEN = "num_batches_tracked"  # is not there in files of old; nothing depends on it
-_NAMED, _NAME_LENGTH = 3, 60
+from pruning.inert import read_inert
+from pruning.salvage import to_tensor
+from pruning.states import kind_of, some, states_in
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -34,6 +29,30 @@ class Weights:
     sha256: str
 
 
+def weights_of(tensors: Mapping[str, Tensor]) -> Weights:
+    """Weights as they are, with their digest."""
+    return Weights(tensors=tensors, sha256=_digest(tensors))
+
+
+def fit_weights(
+    state: Mapping[str, Tensor],
+    names: Iterable[str],
+    skeleton: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    *,
+    kind: str,
+) -> Weights:
+    """The weights that a state dict which is at hand gives a network; see `read_weights`.
+
+    It may have names of parts that the network lacks, such as auxiliary outputs.
+
+    Raises:
+        CheckpointError: It does not fit.
+    """
+    wanted = tuple(names)
+    known = {name: state[name] for name in wanted if name in state}
+    return _fitting(states_in(known, wanted, kind), skeleton, kind)[0][1]
+
+
 def read_weights(
     path: Path,
     names: Iterable[str],
@@ -46,9 +65,10 @@ def read_weights(
     The file is one that `torch.save` wrote, in either of its formats, a safetensors file, or a
     pickle of NumPy arrays, half precision or quantized, such as the course's. The weights are a
     state dict or, in the newer of torch.save's formats, a whole network. They may lie in a
-    container, itself in another at most, under any name and beside anything else: of what is no
-    tensor, nothing is run. One wrapper's prefix, or several wrappers', may stand before all of
-    their names, and they may be of any floating type and on any device.
+    dictionary, list or tuple, itself in another at most, under any name and beside anything else:
+    of what is no tensor, nothing is run. One wrapper's prefix, or several wrappers', may stand
+    before all of their names, beside tensors of other names, and they may be of any floating type
+    and on any device.
 
     Args:
         path: Of the file.
@@ -63,18 +83,15 @@ def read_weights(
     content = _content(path)
     wanted = tuple(names)
     try:
-        found = {
-            place: _weights(state, skeleton, kind)
-            for place, state in _states(_loaded(content), wanted, kind).items()
-        }
-        if len({weights.sha256 for weights in found.values()}) > 1:
+        found = _fitting(states_in(_loaded(content), wanted, kind), skeleton, kind)
+        if len({weights.sha256 for _, weights in found}) > 1:
             raise CheckpointError(
-                f"holds several networks: {_some(list(found))}\n"
-                "save the one that is meant: torch.save(torch.load(…)[…], …)."
+                f"holds several networks: {some([place for place, _ in found])}\n"
+                "save the one that is meant alone, by torch.save(net.state_dict(), …)."
             )
     except CheckpointError as error:
         raise CheckpointError(f"{path} {error}") from error.__cause__
-    return next(iter(found.values()))
+    return found[0][1]
 
 
 def _content(path: Path) -> bytes:
@@ -104,94 +121,47 @@ def _loaded(content: bytes) -> object:
         ) from error
 
 
-def _states(value: object, wanted: tuple[str, ...], kind: str) -> dict[str, dict[str, Any]]:
-    """The state dicts of these names, and where each lies; at least one."""
-    states = {place: _bare(mapping, wanted) for place, mapping in _mappings(value)}
-    if not states:
-        raise CheckpointError(
-            f"holds a {_kind(value)}, no state dict; make it with torch.save(net.state_dict(), …)."
-        )
-    found = {place: state for place, state in states.items() if state.keys() == set(wanted)}
+def _fitting(
+    states: Iterable[tuple[str, Mapping[str, Any]]],
+    skeleton: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    kind: str,
+) -> list[tuple[str, Weights]]:
+    """Where state dicts of the expected shapes lie, and their weights; at least one."""
+    found, misfits = [], []
+    for place, values in states:
+        state = _tensors(values)
+        expected = skeleton(state)
+        misfit = _misfit(state, expected)
+        if misfit is None:
+            found.append((place, _weights(state, expected)))
+        else:
+            misfits.append(misfit)
     if not found:
-        nearest = max(states.values(), key=lambda state: len(state.keys() & set(wanted)))
-        raise CheckpointError(_difference(nearest, wanted, kind))
+        raise CheckpointError(f"holds no {kind}: {misfits[0]}")
     return found
 
 
-def _mappings(
-    value: object, place: str = "", nesting: int = _NESTING
-) -> Iterator[tuple[str, Mapping[Any, Any]]]:
-    """Dictionaries and whole networks in a file's object, and where: outer ones first."""
-    if isinstance(value, Inert):
-        value = module_weights(value) or None
-    if not isinstance(value, Mapping):
-        return
-    yield place, value
-    if nesting:
-        for key, inner in value.items():
-            yield from _mappings(inner, f"{place}.{_name(key)}".lstrip("."), nesting - 1)
-
-
-def _bare(mapping: Mapping[Any, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
-    """A state dict with the names that the bare network gives, and with all of its counters."""
-    named = {_name(key).replace(_COMPILED, ""): value for key, value in mapping.items()}
-    state = {
-        name: value for name, value in named.items() if name.rpartition(".")[2] not in _COUNTERS
-    }
-    first = wanted[0]
-    wrapped = (name.removesuffix(first) for name in state if name.endswith(f".{first}"))
-    prefix = next(wrapped, "")
-    if all(name.startswith(prefix) for name in state):
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    if any(name in state for name in wanted):
-        for name in wanted:
-            if name.endswith(_SEEN):
-                state.setdefault(name, torch.tensor(0))
-    return state
-
-
-def _difference(state: Mapping[str, Any], wanted: tuple[str, ...], kind: str) -> str:
-    missing = [name for name in wanted if name not in state]
-    surplus = [name for name in state if name not in wanted]
-    problems = [
-        f"{problem} {_some(names)}"
-        for problem, names in (("lacks", missing), ("has besides", surplus))
-        if names
-    ]
-    return (
-        f"holds no state dict of a {kind}: it {' and '.join(problems)}\n"
-        f"expected: {len(wanted)} tensors, from {wanted[0]} to {wanted[-1]}."
-    )
-
-
-def _weights(
-    values: Mapping[str, Any],
-    skeleton: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
-    kind: str,
-) -> Weights:
+def _tensors(values: Mapping[str, Any]) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     for name, value in values.items():
         tensor = to_tensor(value)
         if tensor is None:
-            raise CheckpointError(f"holds a {_kind(value)} as {name}, expected a tensor.")
+            raise CheckpointError(f"holds a {kind_of(value)} as {name}, expected a tensor.")
         state[name] = tensor
-    expected = skeleton(state)
+    return state
+
+
+def _misfit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
+    """What a state dict has in another shape than is expected; None if nothing."""
     for name, like in expected.items():
         if state[name].shape != like.shape:
-            raise CheckpointError(
-                f"holds no {kind}: {name} has shape {tuple(state[name].shape)}, "
-                f"expected {tuple(like.shape)}."
-            )
+            return f"{name} has shape {tuple(state[name].shape)}, expected {tuple(like.shape)}."
+    return None
+
+
+def _weights(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Weights:
     tensors = {name: _canonical(name, state[name], of) for name, of in expected.items()}
-    return Weights(tensors=tensors, sha256=_digest(tensors))
-
-
-def _name(key: object) -> str:
-    return key if isinstance(key, str) else f"a key of type {_kind(key)}"
-
-
-def _kind(value: object) -> str:
-    return ascii(value.kind)[1:-1] if isinstance(value, Inert) else type(value).__name__
+    return weights_of(tensors)
 
 
 def _canonical(name: str, tensor: Tensor, like: Tensor) -> Tensor:
@@ -220,10 +190,3 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
-
-
-def _some(names: list[str]) -> str:
-    """The first names, printable and not too long, and how many more there are."""
-    shown = ", ".join(ascii(name[:_NAME_LENGTH]) for name in names[:_NAMED])
-    more = len(names) - _NAMED
-    return shown + (f" and {more} more" if more > 0 else "")

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import tyro
 
-from search.configuration import SearchConfig, at_home
+from search.configuration import SearchConfig
 from search.console import Console, reader_may_leave
 from search.errors import BrokenOffError, LedgerError, RefusedError, SearchError, in_words
 from search.interruption import heed
 from search.kept import from_record, going_on
+from search.paths import at_home
 
 # Imports inside the functions below spare --help and refusals the seconds that torch and Ray take.
 _REFUSED, _INTERRUPTED = 2, 130
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_interpreter()
         with reader_may_leave():
             config = _parse(arguments)
+        console.quiet = config.quiet
         folder = config.folder
         from search.driver import run_search
 

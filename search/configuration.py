@@ -10,18 +10,20 @@ from tyro.conf import arg
 
 from search.errors import RefusedError
 from search.front.names import CostName
+from search.paths import absolute, at_home, data_place
 from search.samplers.names import SamplerName
 
 if TYPE_CHECKING:
     from search.samplers.space import SearchSpace
+
+DEFAULT_ROOT_EPOCHS = 60
+"""Of a root that is trained, without `--root-epochs`."""
 
 DEFAULT_EPOCHS = 300
 """Of a search that is given neither `--max-epochs` nor `--trials`."""
 
 MANY_TRIALS = 10**9
 """As good as no limit."""
-
-_NAMED_SETS = ("digits", "fashion-mnist")
 
 
 def _flag(metavar: str, text: str, *, default: str | None = None) -> Any:
@@ -86,14 +88,40 @@ class SearchConfig:
         Path | None,
         _flag(
             "FILE",
-            "Trained weights of the network, such as the notebook's state dict; no code is run.",
+            "Trained weights of the network, such as the notebook's state dict; no code is run. "
+            "A head for another number of classes is replaced by a new one.",
             default="train one",
+        ),
+    ] = None
+    weights: Annotated[
+        str | None,
+        _flag(
+            "NAME",
+            "Published weights of a torchvision: or timm: network, downloaded if need be: "
+            "default, or their name, such as IMAGENET1K_V2 or a tag of timm's. Their head is "
+            "replaced by a new one.",
+            default="train one",
+        ),
+    ] = None
+    normalize: Annotated[
+        Literal["none", "imagenet"] | tuple[float, float, float, float, float, float] | None,
+        _flag(
+            "none|imagenet|R G B R G B",
+            "What the network does first with its images, RGB divided by 255: subtract a mean and "
+            "divide by a standard deviation, of each colour.",
+            default="none, or what --weights were trained with",
         ),
     ] = None
     batch_size: Annotated[int, _flag("N", "Images a training step.")] = 32
     root_epochs: Annotated[
-        int, _flag("N", "Epochs for which the network is trained without --checkpoint.")
-    ] = 60
+        int | None,
+        _flag(
+            "N",
+            "Epochs for which the network is trained before it is pruned; with --checkpoint or "
+            "--weights, from there on.",
+            default=f"{DEFAULT_ROOT_EPOCHS}, or 0 with weights whose head fits",
+        ),
+    ] = None
     recipe: Annotated[
         Literal["measured", "notebook"],
         arg(
@@ -243,6 +271,13 @@ class SearchConfig:
             default="start a new search",
         ),
     ] = None
+    quiet: Annotated[
+        bool, arg(help="Write only what comes out, and what is wrong; no progress.")
+    ] = False
+    log_json: Annotated[
+        Path | None,
+        _flag("FILE", "Append what happens as JSON, one event a line.", default="no such log"),
+    ] = None
     address: Annotated[
         str | None,
         _flag(
@@ -292,6 +327,17 @@ class SearchConfig:
         rules.append(("max-hours", hours, "above 0", hours is None or 0 < hours < math.inf))
         whole = self.prune == "all" or self.model == "student"
         rules.append(("prune", self.prune, "all for another --model than student", whole))
+        published = self.model.startswith(("torchvision:", "timm:"))
+        for rule, holds in (
+            ("left out beside --checkpoint", self.checkpoint is None),
+            ("of a torchvision: or timm: --model; others' are given by --checkpoint", published),
+        ):
+            rules.append(("weights", self.weights, rule, self.weights is None or holds))
+        if isinstance(numbers := self.normalize, tuple):
+            holds = all(0 <= mean <= 1 for mean in numbers[:3])
+            holds = holds and all(0 < std < math.inf for std in numbers[3:])
+            rule = "means from 0 to 1, and deviations above 0, of RGB divided by 255"
+            rules.append(("normalize", " ".join(map(str, numbers)), rule, holds))
         idle = 1 in self.rates and 0 in self.epochs
         rules.append(
             (
@@ -316,9 +362,16 @@ class SearchConfig:
         return self.max_epochs
 
     @property
+    def trained_epochs(self) -> int:
+        """Epochs of the root, if it is trained."""
+        return DEFAULT_ROOT_EPOCHS if self.root_epochs is None else self.root_epochs
+
+    @property
     def folder(self) -> Path:
         """Where the results lie."""
-        name = os.fsencode(Path(self._data).name).decode(errors="replace")  # SQLite wants UTF-8
+        name = os.fsencode(Path(data_place(self.data)).name).decode(
+            errors="replace"
+        )  # SQLite wants UTF-8
         return self.resume or self.out or Path("results") / name
 
     def at_home(self) -> Self:
@@ -326,7 +379,7 @@ class SearchConfig:
 
         A file of --model is named by its absolute path.
         """
-        paths = ("data_root", "checkpoint", "out", "resume")
+        paths = ("data_root", "checkpoint", "out", "resume", "log_json")
         given: dict[str, Any] = {
             name: at_home(path) for name in paths if (path := getattr(self, name)) is not None
         }
@@ -349,48 +402,32 @@ class SearchConfig:
         )
 
     def resolved(
-        self, *, image_size: int, precision: Literal["fp32", "bf16"] | None = None
+        self,
+        *,
+        image_size: int,
+        precision: Literal["fp32", "bf16"] | None = None,
+        weights: str | None = None,
+        normalize: tuple[float, float, float, float, float, float] | None = None,
     ) -> Self:
         """The configuration as it is kept: nothing depends on the folder it was started from.
 
         Args:
             image_size: Side of the crops in pixels.
             precision: What to keep where none was asked for.
+            weights: The name of those that were asked for.
+            normalize: What to keep where nothing was asked for.
         """
         return replace(
             self,
-            data=self._data,
+            data=data_place(self.data),
             data_root=absolute(self.data_root),
             checkpoint=absolute(self.checkpoint),
             image_size=image_size,
             precision=self.precision or precision,
+            weights=weights or self.weights,
+            normalize=self.normalize or normalize,
             out=None,
             resume=None,
+            quiet=False,
+            log_json=None,
         )
-
-    @property
-    def _data(self) -> str:
-        try:
-            named = self.data in _NAMED_SETS
-            return self.data if named else str(Path(self.data).expanduser().resolve())
-        except RuntimeError as error:  # a link to itself, or the home of nobody
-            raise RefusedError(
-                f"--data {self.data} leads nowhere ({error}); give another path."
-            ) from error
-
-
-def at_home(path: Path) -> Path:
-    """A path with `~` expanded.
-
-    Raises:
-        RefusedError: It names the home of nobody.
-    """
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise RefusedError(f"{path}: there is no such user, or none with a home.") from None
-
-
-def absolute(value: Any) -> Any:
-    """A path as an absolute one; anything else as it is."""
-    return value.absolute() if isinstance(value, Path) else value

@@ -1,16 +1,21 @@
-"""What a person sees of a search: lasting lines, and on a terminal one that is kept up to date."""
+"""What a person sees of a search: lasting lines, and a status that is kept up to date."""
 
 import io
 import os
-import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
-_LIVE_SECONDS = 0.5
-_PLAIN_SECONDS = 10.0
+from rich.console import Console as Terminal
+from rich.console import RenderableType
+from rich.live import Live
+from rich.text import Text
+
+_LIVE_SECONDS = 1.0
+_PLAIN_SECONDS = 60.0
+_FIRST_SECONDS = 10.0
 
 
 def open_streams() -> None:
@@ -48,54 +53,81 @@ def _say_nothing(stream: TextIO) -> None:
 
 
 class Console:
-    """Writes lines; shows a status on a terminal's last line, or now and then as a plain line.
+    """Writes lines; on a terminal shows a status below them, else now and then as a plain line.
 
     Args:
         stream: Where to write; a terminal or anything else.
+        quiet: Whether to leave out news and statuses.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
         self._stream = stream or sys.stdout
         if isinstance(self._stream, io.TextIOWrapper):
             self._stream.reconfigure(errors="backslashreplace")
-        self._live = self._stream.isatty()
-        self._interval = _LIVE_SECONDS if self._live else _PLAIN_SECONDS
-        self._shown = ""
-        self._due = time.monotonic() + self._interval
+        self._on_terminal = self._stream.isatty()
+        self._interval = _LIVE_SECONDS if self._on_terminal else _PLAIN_SECONDS
+        self._live: Live | None = None
+        self._due = time.monotonic() + min(self._interval, _FIRST_SECONDS)
+        self.quiet = quiet
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_live": None}  # Tune pickles what it is given
 
     def line(self, text: str) -> None:
-        """Write a line that stays."""
-        self._erase()
+        """Write a line that stays: a result, or what somebody should know."""
+        self.close()
         self._write(f"{text}\n")
+
+    def news(self, text: str) -> None:
+        """Write a line on how things go, which stays, too."""
+        if not self.quiet:
+            self.line(text)
 
     def status_is_due(self) -> bool:
         """Whether enough time has passed for another status; ask before working one out."""
-        return time.monotonic() >= self._due
+        return not self.quiet and time.monotonic() >= self._due
 
-    def status(self, text: str) -> None:
-        """Show where things stand."""
+    def status(self, text: str, panel: Callable[[], RenderableType] | None = None) -> None:
+        """Show where things stand: on a terminal by a panel, if there is one, else in a line."""
         self._due = time.monotonic() + self._interval
-        if not self._live:
+        if not self._on_terminal:
             self._write(f"{text}\n")
             return
-        self._erase()
-        self._shown = text[: shutil.get_terminal_size().columns - 1]
-        self._write(self._shown)
+        with self._heard():
+            shown = Text(text, no_wrap=True, overflow="ellipsis") if panel is None else panel()
+            self._lively().update(shown, refresh=True)
 
     def close(self) -> None:
         """Take the status away."""
-        self._erase()
+        live, self._live = self._live, None
+        if live is not None:
+            with self._heard():
+                live.stop()
 
-    def _erase(self) -> None:
-        if self._shown:
-            self._write("\r" + " " * len(self._shown) + "\r")
-            self._shown = ""
+    def _lively(self) -> Live:
+        if self._live is None:
+            self._live = Live(
+                console=Terminal(file=self._stream, highlight=False),
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+            self._live.console.show_cursor()  # a program that is killed could not bring it back
+        return self._live
 
     def _write(self, text: str) -> None:
-        try:
+        with self._heard():
             self._stream.write(text)
             self._stream.flush()
-        except OSError:  # the reader left; the search goes on without
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Go on without a reader who has left."""
+        try:
+            yield
+        except OSError:
             _say_nothing(self._stream)
 
 

@@ -17,14 +17,19 @@ from search.console import Console
 from search.errors import BrokenOffError
 from search.final_test import record_test_accuracy
 from search.front.stages import front, hypervolume
+from search.images import open_images
 from search.interruption import Interruption
-from search.observer import ConfirmationObserver, Expectation, Follower, Observer
-from search.opening import Search, open_images, open_search, pool_request
+from search.kept import command_line
+from search.opening import Search, open_search, pool_request
 from search.results.folder import ResultsFolder
 from search.results.luck import luck
 from search.results.run_time import RunTime
-from search.results.table_writer import TableWriter
+from search.results.writer import ResultsWriter
 from search.root import find_root
+from search.watch.events import EventLog
+from search.watch.expectation import Expectation
+from search.watch.observer import ConfirmationObserver, Desk, Follower, Observer
+from search.watch.words import front_rows
 from search.workers.devices import Pool
 from search.workers.ray_cluster import (
     Activities,
@@ -63,36 +68,48 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
     with failing_in_words(), worker_pool(pool_request(config)) as pool:
         source, data = open_images(config, console)
         root = find_root(config, folder, data)
-        with folder.locked(resume=resume):
+        with folder.locked(resume=resume), EventLog.open(config.log_json) as log:
             search = open_search(config, folder, source, data, root, pool)
+            for note in root.notes(config) if not resume else ():
+                console.line(note)
             for reason in search.store.set_aside.values():
                 console.line(f"Set aside, to be trained again: {reason}")
-            tables = TableWriter(folder, search.store, config.cost)
-            _run(search, tables, data, pool, console, end)
+            results = ResultsWriter(
+                folder,
+                search.store,
+                config.cost,
+                command=command_line(search.config),
+                say=console.line,
+            )
+            desk = Desk(results=results, console=console, log=log)
+            expectation = Expectation.of(data.validation, trained_elsewhere=root.taken_whole)
+            _run(search, desk, expectation, pool, end)
             leave_ray()  # workers hold memory that the test may need
             try:
-                _finish(search, tables, data, console)
+                _finish(search, desk, data)
             except StoreError as error:
                 raise BrokenOffError(f"{error}.") from error
 
 
-def _run(
-    search: Search, tables: TableWriter, data: ImageData, pool: Pool, console: Console, end: End
-) -> None:
+def _run(search: Search, desk: Desk, expectation: Expectation, pool: Pool, end: End) -> None:
+    console = desk.console
     run_time = RunTime(search.folder)
     limit = search.config.max_hours
-    workplace = _Workplace(search, tables, run_time, pool, console, end)
+    workplace = _Workplace(search, desk, run_time, pool, end)
     campaign = search.campaign(pool.ahead)
     _check_hours(campaign, run_time, limit)
     try:
         if not campaign.finished:
-            _announce(search, pool, console)
-            expectation = Expectation.of(
-                data.validation, trained_elsewhere=search.config.checkpoint is not None
-            )
+            _announce(search, pool, desk)
             workplace.run(
                 campaign,
-                partial(Observer, campaign, tables, console, expectation=expectation),
+                partial(
+                    Observer,
+                    campaign,
+                    desk,
+                    expectation=expectation,
+                    time_share=lambda: 0.0 if limit is None else run_time.hours / limit,
+                ),
             )
         if campaign.ended_by is not None:
             console.line(f"Ended after {len(search.ledger)} trials: {campaign.ended_by}.")
@@ -102,13 +119,11 @@ def _run(
             return
         _check_hours(confirmation, run_time, limit)
         if not confirmation.finished:
-            console.line(
+            console.news(
                 f"Confirming the front: {confirmation.asked} of its rounds are trained again, "
                 "with other seeds."
             )
-            workplace.run(
-                confirmation, partial(ConfirmationObserver, confirmation, tables, console)
-            )
+            workplace.run(confirmation, partial(ConfirmationObserver, confirmation, desk))
         for reason, count in Counter(confirmation.failures).most_common(_REASONS):
             console.line(f"{count} repeats failed: {reason}")
         if confirmation.ended_by is not None:
@@ -124,17 +139,15 @@ class _Workplace:
     def __init__(
         self,
         search: Search,
-        tables: TableWriter,
+        desk: Desk,
         run_time: RunTime,
         pool: Pool,
-        console: Console,
         end: End,
     ) -> None:
         self._search = search
-        self._tables = tables
+        self._desk = desk
         self._run_time = run_time
         self._pool = pool
-        self._console = console
         self._end = end
         self._writer: Any = None
         self._warned = False
@@ -162,7 +175,7 @@ class _Workplace:
             self._end(KeyboardInterrupt() if interruption.asked else died)
 
         with (
-            _in_order(self._tables),
+            _in_order(follower, self._desk.results),
             interruption.watching(),
             watching_daemons(on_death),
         ):
@@ -183,13 +196,23 @@ class _Workplace:
     def _warn(self, reason: str) -> None:
         """Say once that workers fail in their start, since a GPU may be lost to the search."""
         if not self._warned:
-            self._console.line(f"A worker could not start, and is replaced: {reason}")
+            self._desk.console.line(f"A worker could not start, and is replaced: {reason}")
         self._warned = True
 
 
-def _announce(search: Search, pool: Pool, console: Console) -> None:
-    config = search.config
-    console.line(
+def _announce(search: Search, pool: Pool, desk: Desk) -> None:
+    config, console = search.config, desk.console
+    desk.log.add(
+        "start",
+        folder=str(search.folder.path),
+        sampler=config.sampler,
+        workers=pool.workers,
+        device_type=pool.device_type,
+        cost=config.cost,
+        max_epochs=config.epoch_budget,
+        trials=config.trials,
+    )
+    console.news(
         f"{_budget(config)} by {config.sampler} on {pool.workers} worker(s), "
         f"{pool.device_type}; rounds are shown as rate/epochs/lr; results in {search.folder.path}"
     )
@@ -204,13 +227,13 @@ def _budget(config: SearchConfig) -> str:
 
 
 @contextmanager
-def _in_order(tables: TableWriter) -> Iterator[None]:
-    """Leave the tables up to date however trials end."""
+def _in_order(follower: Follower, results: ResultsWriter) -> Iterator[None]:
+    """Leave log and results up to date however trials end."""
     try:
         yield
     finally:
-        tables.write_front()
-        tables.write_candidates()
+        follower.finish()
+        results.write_all()
 
 
 def _check_broken(assignments: Assignments) -> None:
@@ -223,14 +246,14 @@ def _check_hours(assignments: Assignments, run_time: RunTime, limit: float | Non
         assignments.close(f"the {limit:g} hours of --max-hours are over")
 
 
-def _finish(search: Search, tables: TableWriter, data: ImageData, console: Console) -> None:
-    """Fill in the test accuracy of the front, write the tables, say what was found."""
+def _finish(search: Search, desk: Desk, data: ImageData) -> None:
+    """Fill in the test accuracy of the front, write all down, say what was found."""
+    console = desk.console
     search.store.rescan()
     members = front(search.store, search.config.cost)
     if data.test.labelled:
         record_test_accuracy(search.plan, search.store, members, data, console)
-    tables.write_front()
-    tables.write_candidates()
+    desk.results.write_all()
     stopped = sum(trial.stopped for trial in search.ledger)
     failed = sum(trial.failed for trial in search.ledger)
     reasons = Counter(trial.reason for trial in search.ledger if trial.failed)
@@ -238,6 +261,8 @@ def _finish(search: Search, tables: TableWriter, data: ImageData, console: Conso
         console.line(f"{count} failed: {reason}")
     if not members:
         raise BrokenOffError("No network was made.")
+    for row in front_rows(front(search.store, search.config.cost), search.config.cost):
+        console.news(row)
     console.line(
         f"Done: {len(search.ledger)} trials ({stopped} stopped early, {failed} failed), "
         f"{len(search.store)} networks, "
@@ -246,4 +271,7 @@ def _finish(search: Search, tables: TableWriter, data: ImageData, console: Conso
     )
     for line in luck(search.store, search.config.cost):
         console.line(line)
-    console.line(f"The front is in {search.folder.path / 'pareto.csv'}")
+    console.line(
+        f"The front is in {search.folder.path / 'pareto.csv'}; "
+        f"to look at: {search.folder.path / 'report.html'}"
+    )

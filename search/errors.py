@@ -30,6 +30,13 @@ class LedgerError(SearchError):
     """The ledger's file cannot be read or written."""
 
 
+class MismatchError(SearchError):
+    """A file that was made of a network does not do what the network does.
+
+    Nothing was written. The command ends with exit code 1.
+    """
+
+
 class BrokenOffError(SearchError):
     """A run cannot go on; what was done is kept, and another run can.
 

@@ -142,4 +142,4 @@ def _mend(folder: ResultsFolder) -> None:
     config = from_record(folder.read()["config"])
     store = StageStore(folder.stages, repair=True)
     for name, table_of in _TABLES.items():
-        folder.write_table(name, table_of(store, config.cost))
+        folder.put(name, table_of(store, config.cost))

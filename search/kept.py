@@ -1,13 +1,15 @@
 """The configuration of a search as search.json keeps it, and what may change on --resume."""
 
+import shlex
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
-from search.configuration import SearchConfig, absolute
+from search.configuration import SearchConfig
 from search.errors import RefusedError
+from search.paths import absolute
 
 _CHANGEABLE = frozenset(
     (
@@ -35,8 +37,10 @@ _BEFORE = {
     "model": "student",
     "round_to": 1,
     "skip_broken": False,
+    "weights": None,
+    "normalize": None,
 }
-_OF_A_RUN = ("out", "resume")  # not kept
+_OF_A_RUN = ("out", "resume", "quiet", "log_json")  # not kept
 _EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS
 
 
@@ -100,12 +104,30 @@ def going_on(config: SearchConfig, kept: SearchConfig) -> SearchConfig:
     return replace(config, workers=None) if stale else config
 
 
+def command_line(config: SearchConfig) -> str:
+    """The command that starts such a search, with what differs from its flags' defaults."""
+    arguments = [
+        argument
+        for field in fields(config)
+        if field.name not in _OF_A_RUN
+        and (value := getattr(config, field.name)) not in (None, field.default)
+        for argument in _arguments(field.name, value)
+    ]
+    return shlex.join(["python", "search/run.py", *arguments])
+
+
 def _given(name: str, value: Any) -> str:
-    """How a setting is given on the command line."""
-    flag = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"with --{flag}" if value else f"with --no-{flag}"
+    """How a setting is given on the command line, or not."""
     if value is None:
-        return f"without --{flag}"
-    shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
-    return f"with --{flag} {shown}"
+        return f"without {_flag(name)}"
+    return f"with {' '.join(_arguments(name, value))}"
+
+
+def _arguments(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [_flag(name if value else f"no_{name}")]
+    return [_flag(name), *map(str, value if isinstance(value, tuple) else (value,))]
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

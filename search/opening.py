@@ -1,15 +1,13 @@
-"""From a configuration to an open search: its data, its root, its ledger and its store."""
+"""From a configuration to an open search: its root, its ledger and its store."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from data import DataError, DataSource, ImageData, name_some, open_data
+from data import DataSource, ImageData
 from pruning import (
     LatencyLadder,
-    Origin,
     Precision,
-    Recipe,
     StageFormatError,
     StageStore,
     StoreError,
@@ -18,21 +16,19 @@ from search.campaign.campaign import Campaign
 from search.campaign.confirmation import Confirmation
 from search.campaign.ledger import Ledger, open_ledger
 from search.configuration import SearchConfig
-from search.console import Console
 from search.errors import RefusedError
 from search.front.cost import Pricing, shown
 from search.front.hypervolume import Scale
 from search.kept import to_record
 from search.results.description import describe
 from search.results.folder import ResultsFolder
-from search.root import Root
+from search.root import Root, origin_of
 from search.samplers.by_name import sampler_maker
 from search.samplers.space import SearchSpace
 from search.workers.devices import Pool, PoolRequest, default_precision, describe_hardware
 from search.workers.latency import measure_ladder
 from search.workers.worker import WorkerPlan
 
-_LEAST_CLASSES = 2
 _LEAST_RATIO = 1.2  # of the root's latency to the narrowest network's; noise is some .02
 
 
@@ -92,38 +88,6 @@ def pool_request(config: SearchConfig) -> PoolRequest:
     )
 
 
-def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, ImageData]:
-    """Map the images that a search is asked to use, and pack them first if need be.
-
-    Raises:
-        RefusedError: They cannot be used.
-    """
-
-    def progress(split: str, done: int, total: int) -> None:
-        if console.status_is_due():
-            console.status(f"reading the images of {split}: {done:,} of {total:,}")
-
-    try:
-        source = DataSource(
-            data=config.data,
-            data_root=config.data_root,
-            image_size=config.image_size,
-            skip_broken=config.skip_broken,
-        )
-        data = open_data(source, progress=progress)
-    except DataError as error:
-        raise RefusedError(str(error)) from error
-    if len(data.classes) < _LEAST_CLASSES:
-        raise RefusedError(
-            f"--data {config.data} has one class ({name_some(data.classes)}), and so nothing to "
-            "tell apart.\nGive images of two classes or more."
-        )
-    for line in (data.summary, *data.notes):
-        console.line(f"{line}.")
-    kept = config.resolved(image_size=data.image_size)  # workers run elsewhere: absolute paths
-    return replace(source, data=kept.data, data_root=kept.data_root), data
-
-
 def open_search(
     config: SearchConfig,
     folder: ResultsFolder,
@@ -140,14 +104,11 @@ def open_search(
     """
     earlier = folder.read() if folder.is_search() else None
     precision = config.precision or _usual_precision(pool, data, earlier)
-    config = config.resolved(image_size=data.image_size, precision=precision)
-    origin = Origin(
-        recipe=Recipe.named(
-            config.recipe, batch_size=config.batch_size, root_epochs=config.root_epochs
-        ),
-        seed=config.seed,
+    config = config.resolved(image_size=data.image_size, precision=precision, **root.settled)
+    origin = origin_of(
+        config,
+        root.made_of,
         data_fingerprint=data.fingerprint,
-        root=root.made_of,
         device_type=pool.device_type,
         precision=precision,
     )
@@ -158,8 +119,9 @@ def open_search(
         image_size=data.image_size,
         ladder=ladder,
     )
+    scale = scale_of(pricing, len(data.classes))
     description = describe(
-        to_record(config), data, origin, describe_hardware(pool), ladder, earlier
+        to_record(config), data, origin, scale, describe_hardware(pool), ladder, earlier
     )
     if earlier is None:
         folder.write(description)  # before all else: what has no search.json is nobody's
@@ -167,8 +129,8 @@ def open_search(
         store = StageStore(folder.stages, repair=True)
     except StageFormatError as error:
         raise RefusedError(str(error)) from error
-    if config.checkpoint is not None and root.tensors is None and store.child(None, None) is None:
-        raise RefusedError(f"{config.checkpoint} is gone, and is still needed: put it back.")
+    if root.missing is not None and store.child(None, None) is None:
+        raise RefusedError(root.missing)
     space = config.space()
     ledger = open_ledger(folder.ledger, space, store, config.cost)
     if earlier is not None:
@@ -182,10 +144,11 @@ def open_search(
             architecture=root.architecture,
             origin=origin,
             checkpoint=root.tensors,
+            trains_on=root.trains_on,
             ladder=ladder,
         ),
         pricing=pricing,
-        scale=scale_of(pricing, len(data.classes)),
+        scale=scale,
         ledger=ledger,
         store=store,
     )

@@ -11,9 +11,13 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from pruning import stage_ids
+
 RUN = Path(__file__).parents[1] / "search" / "run.py"
 BRIEF = ("--image-size", "16", "--root-epochs", "1", "--epochs", "1", "2")
 SMALL = (*BRIEF, "--workers", "2")
+GIVEN = ("--image-size", "16", "--epochs", "1", "2", "--workers", "2")
+"""Of a search whose root is given."""
 TRIALS = 6
 LOOPBACK = "0100007F"
 NOT_THERE = "996,997,998,999"
@@ -70,6 +74,16 @@ def wait_for_output(process: subprocess.Popen[str], beginning: str) -> None:
         if line.startswith(beginning):
             return
     pytest.fail(f"the command ended without {beginning!r}")
+
+
+def wait_for_stages(folder: Path, count: int, timeout: float = 120) -> None:
+    """Wait until a search's folder holds so many networks."""
+    deadline = time.monotonic() + timeout
+    stages = folder / "stages"
+    while not stages.is_dir() or len(stage_ids(stages)) < count:
+        if time.monotonic() > deadline:
+            pytest.fail(f"{folder} has no {count} networks after {timeout:g} s")
+        time.sleep(0.1)
 
 
 def processes(session: int) -> dict[int, str]:

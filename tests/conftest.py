@@ -90,6 +90,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, packs: Path) -> Path:
     done = command(*SMALL, "--trials", str(TRIALS))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "front: accuracy" in done.stdout
+    assert "root: accuracy" in done.stdout
     assert f"Done: {TRIALS} trials (0 stopped early, 0 failed)" in done.stdout
     return command.folder / "results" / "digits"

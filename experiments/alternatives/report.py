@@ -1,6 +1,5 @@
 r"""The table and the picture of what `compare.py` measured.
 
-    pip install -e '.[experiments]'
     python -m experiments.alternatives.report alternatives.csv --picture alternatives.png
 
 For each arm: epochs and seconds that it took, and its hypervolume, on validation and, of the front

@@ -45,12 +45,14 @@ from experiments.orchestration.memory_peak import MemoryPeak, available_memory, 
 from experiments.orchestration.sleeping import SleepingPlan, SleptRound, read_trace
 from search.configuration import SearchConfig
 from search.console import Console
-from search.observer import Observer
-from search.opening import Search, open_images, open_search
+from search.images import open_images
+from search.opening import Search, open_search
 from search.results.folder import ResultsFolder
-from search.results.table_writer import TableWriter
+from search.results.writer import ResultsWriter
 from search.root import find_root
 from search.samplers.names import SamplerName
+from search.watch.events import EventLog
+from search.watch.observer import Desk, Observer
 from search.workers.devices import Cards, Pool, PoolRequest, make_pool
 from search.workers.ray_cluster import Activities, start_store
 from search.workers.ray_start import start_ray
@@ -152,8 +154,9 @@ def _run(search: Search, plan: SleepingPlan, pool: Pool, console: Console) -> fl
     campaign = search.campaign(pool.ahead)
     start_ray(pool)
     writer = start_store(search.folder.stages, None)
-    tables = TableWriter(search.folder, search.store)
-    observer = Observer(campaign, tables, console, Activities(writer))
+    results = ResultsWriter(search.folder, search.store)
+    desk = Desk(results=results, console=console, log=EventLog())
+    observer = Observer(campaign, desk, Activities(writer))
     handed_out: list[float] = []
 
     def on_step() -> None:

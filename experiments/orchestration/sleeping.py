@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pruning import Draft, Round, RoundRunner, Schedule, Stage, width_mult
+from pruning import Draft, Round, RoundRunner, Schedule, width_mult
 from pruning.runner import OnEpoch
 from pruning.stages import stage_seed
 from search.workers.worker import WorkerPlan
@@ -47,7 +47,7 @@ class SleepingRunner(RoundRunner):
         return self._sleep(self.origin.stage_id(None, None), None, ())
 
     def child(
-        self, parent: Stage, weights: bytes, round_: Round, on_epoch: OnEpoch | None = None
+        self, parent: Draft, weights: bytes, round_: Round, on_epoch: OnEpoch | None = None
     ) -> tuple[Draft, bytes]:
         """See `RoundRunner`."""
         stage_id = self.origin.stage_id(parent.id, round_)

@@ -1,6 +1,5 @@
 r"""The table and the picture of what `efficiency.py` measured.
 
-    pip install -e '.[experiments]'
     python -m experiments.samplers.efficiency_report experiments/samplers/efficiency.csv \
         --picture efficiency.png
 

@@ -38,7 +38,13 @@ class Progress:
     front: int
     hypervolume: float
     executed_epochs: int
+    asked_for_epochs: int
     max_epochs: int | None
+
+    @property
+    def saved_epochs(self) -> int:
+        """Epochs that trials have asked for and did not cost, since they share stages."""
+        return max(0, self.asked_for_epochs - self.executed_epochs)
 
     @property
     def share(self) -> float:
@@ -80,8 +86,10 @@ class Campaign:
         stop_when_flat: bool = False,
         cost: CostName = "params",
     ) -> None:
-        self._ledger = ledger
-        self._store = store
+        self.ledger = ledger
+        """The trials; others read only."""
+        self.store = store
+        """The stages; others read only."""
         self._scale = scale
         self.cost: CostName = cost
         """What accuracy is traded against."""
@@ -118,7 +126,7 @@ class Campaign:
         """Whether no trial will be handed out any more; some may still be in flight."""
         if self.broken is not None:
             return True
-        asked = self.ended_by is not None or len(self._ledger) >= self._asked_trials
+        asked = self.ended_by is not None or len(self.ledger) >= self._asked_trials
         return asked and not self._adopted
 
     @property
@@ -158,13 +166,13 @@ class Campaign:
         Returns:
             The stage; and those of it and its ancestors that are new and on the front.
         """
-        known = stage_id in self._store
-        line = [self._store.adopt(stage_id)]
-        while (parent := line[0].parent) is not None and parent not in self._store:
-            line.insert(0, self._store.adopt(parent))
+        known = stage_id in self.store
+        line = [self.store.adopt(stage_id)]
+        while (parent := line[0].parent) is not None and parent not in self.store:
+            line.insert(0, self.store.adopt(parent))
         for stage in line:
             self._study.observe(stage)
-        members = {stage.id for stage in front(self._store, self.cost)}
+        members = {stage.id for stage in front(self.store, self.cost)}
         new = line[:-1] if known else line
         return line[-1], [stage for stage in new if stage.id in members]
 
@@ -182,7 +190,7 @@ class Campaign:
             too_long: Whether the store has refused its next round, for want of epochs.
         """
         if too_long and not self.cut:
-            self._store.rescan()  # a stage may be gone that was found damaged
+            self.store.rescan()  # a stage may be gone that was found damaged
         reason = (self.cut and self.ended_by) or (_TOO_LONG if too_long else _FAR_BEHIND)
         self._conclude(self._in_flight[number], reason)
         self._settle(number)
@@ -194,7 +202,7 @@ class Campaign:
             number: Of the trial.
             reason: What happened; up to a colon, the kind of failure.
         """
-        made = len(self._store.path(self._in_flight[number].schedule))
+        made = len(self.store.path(self._in_flight[number].schedule))
         self._fail(number, reason, made - 1)
 
     def retry(self, number: int, reason: str | None) -> None:
@@ -213,41 +221,44 @@ class Campaign:
 
     def progress(self) -> Progress:
         """Where the search stands."""
-        trials = list(self._ledger)
-        points = front(self._store, self.cost)
+        trials = list(self.ledger)
+        points = front(self.store, self.cost)
         return Progress(
             trials=sum(not trial.running for trial in trials),
             asked_trials=self._asked_trials,
             running=len(self._in_flight),
             failed=sum(trial.failed for trial in trials),
             stopped=sum(trial.stopped for trial in trials),
-            stages=len(self._store),
+            stages=len(self.store),
             front=len(points),
             hypervolume=hypervolume(points, self._scale, self.cost),
-            executed_epochs=self._store.executed_epochs,
+            executed_epochs=self.store.executed_epochs,
+            asked_for_epochs=sum(
+                stage.epochs for trial in trials for stage in self.store.path(trial.schedule)
+            ),
             max_epochs=self._max_epochs,
         )
 
     def _conclude(self, trial: Trial, reason: str) -> None:
         """Tell the ledger that a trial is complete, or else stopped for a reason."""
-        stages = self._store.path(trial.schedule)
+        stages = self.store.path(trial.schedule)
         if len(stages) > len(trial.schedule):
             last = stages[-1]
-            self._ledger.complete(
+            self.ledger.complete(
                 trial.number, val_accuracy=last.val_accuracy, cost=cost_of(last, self.cost)
             )
             self._failures.end_row()
         else:
-            self._ledger.stop(trial.number, reason, rounds_reached=max(0, len(stages) - 1))
+            self.ledger.stop(trial.number, reason, rounds_reached=max(0, len(stages) - 1))
 
     def _check_epochs(self) -> None:
         if self._budget.left() < self._least_epochs:
             self.close(f"the {self._max_epochs} epochs of --max-epochs are spent")
 
     def _check_flatness(self) -> None:
-        if not self._stop_when_flat or len(self._store) == self._judged:
+        if not self._stop_when_flat or len(self.store) == self._judged:
             return
-        stages = list(self._store)
+        stages = list(self.store)
         self._judged = len(stages)
         if is_flat(
             [stage.executed_epochs for stage in stages],
@@ -267,8 +278,8 @@ class Campaign:
         if affordable < self._least_epochs:
             return None  # what is in flight may take the rest
         try:
-            sampler = self._new_sampler(len(self._ledger), after_repeat=self._repeats > 0)
-            most = (self._asked_trials - len(self._ledger)) * self._most_epochs
+            sampler = self._new_sampler(len(self.ledger), after_repeat=self._repeats > 0)
+            most = (self._asked_trials - len(self.ledger)) * self._most_epochs
             row, schedule = self._study.propose(sampler, min(affordable, most))
         except ExhaustedError:
             self._exhausted = True
@@ -289,7 +300,7 @@ class Campaign:
         failure = self._failures.known(schedule)
         in_vain = too_long or failure is not None
         self._count_repeats(schedule, in_vain=in_vain)
-        trial = self._ledger.add(schedule)
+        trial = self.ledger.add(schedule)
         self._rows[trial.number] = row
         if not in_vain:
             return trial
@@ -304,7 +315,7 @@ class Campaign:
 
     def _take_up(self, trial: Trial) -> None:
         """Go on with a trial of an earlier run: to its end, or to mend what is lost of it."""
-        made = self._store.path(trial.schedule)
+        made = self.store.path(trial.schedule)
         if trial.failed or trial.stopped:
             if trial.reason is not None and trial.rounds_reached is not None:
                 self._failures.remember(trial.schedule, trial.reason, trial.rounds_reached)
@@ -317,21 +328,21 @@ class Campaign:
 
     def _fail(self, number: int, reason: str, reached: int) -> None:
         self._failures.remember(self._in_flight[number].schedule, reason, reached)
-        self._ledger.fail(number, reason, rounds_reached=reached)
+        self.ledger.fail(number, reason, rounds_reached=reached)
         self._settle(number)
         diagnosis = self._failures.count(reason)
         if diagnosis is not None:
             self.abandon(diagnosis)
 
     def _count_repeats(self, schedule: Schedule, *, in_vain: bool) -> None:
-        known = in_vain or len(self._store.path(schedule)) > len(schedule)
+        known = in_vain or len(self.store.path(schedule)) > len(schedule)
         asked = any(trial.schedule == schedule for trial in self._in_flight.values())
         self._repeats = self._repeats + 1 if known or asked else 0
         if self._repeats == _MOST_REPEATS:
             self.ended_by = f"the last {_MOST_REPEATS} proposals had no new round to run"
 
     def _far_behind(self, stage: Stage) -> bool:
-        others = [other for other in self._store if other.id != stage.id]
+        others = [other for other in self.store if other.id != stage.id]
         return far_behind(
             cost_of(stage, self.cost),
             stage.val_accuracy,

@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pruning import Architecture, LatencyLadder, Stage
-from search.front.names import CostName
+from search.front.names import UNITS, CostName
 
-_UNITS = {"params": "parameters", "macs": "multiply-adds", "bytes": "bytes"}
 _STEP = math.log(1.02)
 
 
@@ -71,4 +70,4 @@ def costs_of(stages: Iterable[Stage], name: CostName) -> list[float]:
 
 def shown(cost: float, name: CostName) -> str:
     """A cost with its unit."""
-    return f"{cost:.3g} ms" if name == "latency" else f"{cost:,} {_UNITS[name]}"
+    return f"{cost:.3g} ms" if name == "latency" else f"{cost:,} {UNITS[name]}"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from search.front.dominance import heights
+from search.front.dominance import heights, on_front
 
 
 def expected_gain(
@@ -82,6 +82,17 @@ class Scale:
             1 - self.chance
         )
         return scaled
+
+    def growth(self, cost: ArrayLike, accuracy: ArrayLike) -> NDArray[np.float64]:
+        """Hypervolume of the first point alone, of the first two, and so on up to all (n,)."""
+        points = np.column_stack([np.asarray(cost, np.float64), np.asarray(accuracy, np.float64)])
+        grown = np.empty(len(points))
+        members = points[:0]
+        for number, point in enumerate(points):
+            members = np.vstack([members, point])
+            members = members[on_front(*members.T)]
+            grown[number] = self.hypervolume(*members.T)
+        return grown
 
     def hypervolume(self, cost: ArrayLike, accuracy: ArrayLike) -> float:
         """Area that the points dominate within the unit square; its reference is (1, 0).

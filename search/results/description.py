@@ -12,6 +12,7 @@ from typing import Any
 from data import ImageData
 from pruning import LatencyLadder, Origin
 from search.errors import RefusedError
+from search.front.hypervolume import Scale
 
 _LIBRARIES = ("torch", "torchvision", "ray", "optuna", "pillow")
 
@@ -20,6 +21,7 @@ def describe(
     config: Mapping[str, Any],
     data: ImageData,
     origin: Origin,
+    scale: Scale,
     hardware: Mapping[str, str | int],
     ladder: LatencyLadder | None,
     earlier: Mapping[str, Any] | None,
@@ -30,6 +32,7 @@ def describe(
         config: The resolved configuration, as JSON values.
         data: The images.
         origin: What stages' ids are made of.
+        scale: Of the hypervolume, for those who read it without the network at hand.
         hardware: Where this run runs.
         ladder: What latencies to expect, where they are what accuracy is traded against.
         earlier: The present content, where a search is resumed.
@@ -58,6 +61,7 @@ def describe(
         },
         "recipe": origin.recipe.to_json(),
         "root": dict(origin.root),
+        "scale": asdict(scale),
         **({} if ladder is None else {"latency": asdict(ladder)}),
         "runs": [run],
     }
@@ -66,7 +70,12 @@ def describe(
     _check_fingerprint(config["data"], data, earlier)
     _check_same("recipe", origin.recipe.to_json(), earlier.get("recipe", {}))
     _check_same("root", origin.root, earlier.get("root", {}))
-    return {**earlier, "config": dict(config), "runs": [*earlier.get("runs", []), run]}
+    return {
+        **earlier,
+        "config": dict(config),
+        "scale": asdict(scale),
+        "runs": [*earlier.get("runs", []), run],
+    }
 
 
 def _check_fingerprint(asked: str, data: ImageData, earlier: Mapping[str, Any]) -> None:

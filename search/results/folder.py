@@ -65,9 +65,10 @@ class ResultsFolder:
         record = {"format": FORMAT, **content}
         replace_file(self._description, (json.dumps(record, indent=1) + "\n").encode())
 
-    def write_table(self, name: str, text: str) -> None:
-        """Put a table in place."""
-        replace_file(self.path / name, text.encode())
+    def put(self, name: str, content: str | bytes) -> None:
+        """Put in place what is derived, such as a table."""
+        whole = content.encode() if isinstance(content, str) else content
+        replace_file(self.path / name, whole)
 
     def check(self, *, resume: bool) -> None:
         """Whether a search lives here that can be resumed, or none, so that one can start.

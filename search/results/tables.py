@@ -36,17 +36,32 @@ COLUMNS = (
     "repeats_test_std",
     "latency_ms",
 )
+COST_COLUMNS: dict[CostName, str] = {
+    "params": "params",
+    "macs": "macs",
+    "bytes": "size_bytes",
+    "latency": "latency_ms",
+}
+"""Where each cost stands."""
 
 
-def candidates_csv(store: StageStore, cost: CostName = "params") -> str:
-    """Every stage, in the order in which they were accepted, with a column `on_front`."""
+def candidates(store: StageStore, cost: CostName = "params") -> pd.DataFrame:
+    """Every stage, in the order in which they were accepted, with a column `on_front`.
+
+    Lists are cells of JSON.
+    """
     ordered = sorted(
         store, key=lambda stage: (stage.executed_epochs, len(stage.schedule), stage.id)
     )
     members = {stage.id for stage in front(ordered, cost)}
     table = _table(ordered, store)
     table["on_front"] = [stage.id in members for stage in ordered]
-    return str(table.to_csv(index=False))
+    return table
+
+
+def candidates_csv(store: StageStore, cost: CostName = "params") -> str:
+    """`candidates` as they are kept."""
+    return str(candidates(store, cost).to_csv(index=False))
 
 
 def pareto_csv(store: StageStore, cost: CostName = "params") -> str:

@@ -30,11 +30,15 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Activity:
-    """What a worker is doing: an epoch of a round. Round 0 is the training of the root."""
+    """What a worker is doing: an epoch of a round. Round 0 is the training of the root.
+
+    `accuracy` is that on the epoch's training images, as they were augmented.
+    """
 
     round: int
     epoch: int
     epochs: int
+    accuracy: float
 
 
 class StoreActor:

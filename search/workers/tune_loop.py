@@ -57,7 +57,7 @@ def run_trials(
     store: Any,
     *,
     scratch: Path,
-    on_stage: Callable[[list[Stage]], None],
+    on_stage: Callable[[Stage, list[Stage]], None],
     on_failed_start: Callable[[str], None],
     on_step: Callable[[], None],
 ) -> None:
@@ -69,8 +69,8 @@ def run_trials(
         plan: What workers need to know.
         store: Handle of the store actor.
         scratch: A folder for what Tune writes; removed in the end.
-        on_stage: Called when a stage was accepted, with those stages that have come onto the
-            front with it.
+        on_stage: Called with a stage that was accepted, and with those stages that have come onto
+            the front with it.
         on_failed_start: Called with the reason when a worker could not start.
         on_step: Called several times a second; what it raises ends the run.
     """
@@ -219,7 +219,7 @@ class _AssignmentStopper(tune.Stopper):
         crew: Crew,
         store: Any,
         numbers: dict[str, int],
-        on_stage: Callable[[list[Stage]], None],
+        on_stage: Callable[[Stage, list[Stage]], None],
         *,
         keep_workers: bool,
     ) -> None:
@@ -249,7 +249,7 @@ class _AssignmentStopper(tune.Stopper):
         """Pass a result on; returns whether it ends the trial."""
         if STAGE in result:
             stage, newcomers = self._assignments.accept(result[STAGE])
-            self._on_stage(newcomers)
+            self._on_stage(stage, newcomers)
             if not self._assignments.ends_with(number, stage):
                 return False
         self._store.dismiss.remote(number)  # its worker may go on to ask for its next round

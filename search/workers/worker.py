@@ -47,7 +47,8 @@ class WorkerPlan:
         source: The images, by absolute paths; every machine packs and maps them for itself.
         architecture: Of the root.
         origin: What stages' ids are made of.
-        checkpoint: State dict of the root; without it the root is trained.
+        checkpoint: State dict of the root, but for a new head; without it the root is trained.
+        trains_on: Whether the root is trained from the checkpoint on.
         ladder: What latencies are compared with where they are what accuracy is traded against.
     """
 
@@ -55,6 +56,7 @@ class WorkerPlan:
     architecture: Architecture
     origin: Origin
     checkpoint: Mapping[str, Tensor] | None = None
+    trains_on: bool = False
     ladder: LatencyLadder | None = None
 
     def runner(self, device: torch.device) -> RoundRunner:
@@ -76,6 +78,7 @@ class WorkerPlan:
             origin=self.origin,
             device=device,
             checkpoint=self.checkpoint,
+            trains_on=self.trains_on,
         )
 
     def stopwatch(self, image_size: int, device: torch.device) -> Stopwatch:
@@ -213,8 +216,10 @@ class ScheduleTrial(tune.Trainable):
         return self._runner.child(task.reached, task.weights, round_, reporter)
 
     def _reporter(self, round_number: int, epochs: int) -> Callable[[int, Metrics], None]:
-        def report(epoch: int, _: Metrics) -> None:
-            activity = Activity(round=round_number, epoch=epoch + 1, epochs=epochs)
+        def report(epoch: int, metrics: Metrics) -> None:
+            activity = Activity(
+                round=round_number, epoch=epoch + 1, epochs=epochs, accuracy=metrics.accuracy
+            )
             self._store.report.remote(self._trial, activity)
 
         return report

@@ -15,6 +15,7 @@ import pytest
 from psutil import virtual_memory
 from ray.cluster_utils import Cluster
 
+from pruning import stage_ids
 from tests.command import (
     SMALL,
     TRIALS,
@@ -24,6 +25,7 @@ from tests.command import (
     snapshot,
     states,
     wait_for_output,
+    wait_for_stages,
     wait_until_gone,
 )
 from tests.faults.invariants import assert_whole
@@ -67,7 +69,7 @@ def test_a_signal_is_a_clean_end(
     times: int,
 ) -> None:
     process = command.start(*SEARCH)
-    wait_for_output(process, "front:")
+    wait_for_output(process, "root:")
     sent = time.monotonic()
     for _ in range(times):
         send(process.pid, number)
@@ -92,7 +94,7 @@ def test_what_a_search_was_started_to_ignore_does_not_end_it(tmp_path: Path, pac
     finally:
         for number, handler in zip(ignored, before, strict=True):
             signal.signal(number, handler)
-    wait_for_output(process, "front:")
+    wait_for_output(process, "root:")
     for number in ignored:
         os.killpg(process.pid, number)
     output, errors = process.communicate(timeout=120)
@@ -111,7 +113,7 @@ def test_workers_that_the_memory_monitor_kills_are_bad_luck(tmp_path: Path, pack
         "RAY_memory_monitor_refresh_ms": "50",
     }
     process = Command(tmp_path, packs, **monitor).start(*SEARCH)
-    wait_for_output(process, "front:")
+    wait_for_output(process, "root:")
     workers = [pid for pid, name in processes(process.pid).items() if name.startswith("ray::Res")]
     ballast = bytearray(b"x") * (7 * 2**30)
     deadline = time.monotonic() + 20
@@ -157,7 +159,7 @@ def test_processes_of_ray_that_are_killed(
 ) -> None:
     """Workers and the store come back within the run; without Ray's daemons it ends."""
     process = command.start(*SEARCH)
-    wait_for_output(process, "front:")
+    wait_for_output(process, "root:")
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         victims = [pid for pid, name in processes(process.pid).items() if victim in name]
@@ -187,7 +189,7 @@ def test_daemons_of_a_cluster_that_are_killed(command: Command, victim: str) -> 
     )
     try:
         process = command.start(*SEARCH, "--address", cluster.address)
-        wait_for_output(process, "front:")
+        wait_for_output(process, "root:")
         (daemon,) = cluster.head_node.all_processes[victim]
         daemon.process.kill()
         _, errors = process.communicate(timeout=120)
@@ -204,14 +206,15 @@ def test_daemons_of_a_cluster_that_are_killed(command: Command, victim: str) -> 
 @pytest.mark.slow
 def test_orphans_of_a_killed_driver_do_not_disturb_the_next(command: Command, out: Path) -> None:
     process = command.start(*SEARCH)
-    wait_for_output(process, "front:")
+    wait_for_output(process, "root:")
     orphans = [pid for pid, name in processes(process.pid).items() if "ray::" in name]
     for pid in orphans:  # asleep, they outlive the driver; they wake while the next one runs
         os.kill(pid, signal.SIGSTOP)
     process.kill()
     process.communicate()
+    made = len(stage_ids(command.folder / "out" / "stages"))
     resumed = command.start("--resume", "out")
-    wait_for_output(resumed, "front:")
+    wait_for_stages(command.folder / "out", made + 1)
     for pid in orphans:
         if pid in processes(process.pid):
             os.kill(pid, signal.SIGCONT)
@@ -263,7 +266,7 @@ def test_whatever_is_missing_comes_back(
 @pytest.mark.slow
 def test_a_second_driver_is_refused_and_the_first_undisturbed(command: Command) -> None:
     process = command.start(*SEARCH)
-    wait_for_output(process, "front:")
+    wait_for_output(process, "root:")
     process.send_signal(signal.SIGSTOP)  # or it could be done before the second one has begun
     second = command("--resume", "out")
     process.send_signal(signal.SIGCONT)
@@ -320,7 +323,7 @@ def test_a_read_only_folder_is_refused(here: Here, finished: Path, tiny_disk: Pa
 @pytest.mark.slow
 def test_a_ledger_that_another_process_holds_ends_a_run(command: Command, out: Path) -> None:
     process = command.start(*SEARCH)
-    wait_for_output(process, "front:")
+    wait_for_output(process, "root:")
     with sqlite3.connect(out / "study.db") as holder:
         holder.execute("BEGIN EXCLUSIVE")
         _, errors = process.communicate(timeout=200)

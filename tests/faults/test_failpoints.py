@@ -17,7 +17,7 @@ TRIALS = 3
 # (function, the turns at which to strike); each before and after.
 DRIVERS = [
     ("search.results.folder:ResultsFolder.write", (1, 2)),
-    ("search.results.folder:ResultsFolder.write_table", (1, 2, 3)),
+    ("search.results.folder:ResultsFolder.put", (1, 2, 3)),
     ("search.campaign.ledger:Ledger.__init__", (1,)),
     ("search.campaign.ledger:Ledger.add", (1, 2)),
     ("search.campaign.ledger:Ledger.complete", (1, 3)),

@@ -33,3 +33,10 @@ def test_outputs_and_gradients_are_those_of_the_library(
         torch.testing.assert_close(mine, reference, rtol=1e-5, atol=1e-5)
     with torch.no_grad():
         torch.testing.assert_close(layer(images), theirs(images), rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_exported_has_the_library_s_convolutions() -> None:
+    net = nn.Sequential(Depthwise(6), Pointwise(6, 10)).eval()
+    exported = torch.export.export(net, (torch.rand(2, 6, 2, 2),))
+    called = [str(node.target) for node in exported.graph.nodes if node.op == "call_function"]
+    assert called == ["aten.conv2d.default", "aten.conv2d.default"]

@@ -61,6 +61,24 @@ CONTAINERS: dict[str, Callable[[State], Any]] = {
         "state_dict": {f"model.{name}": value for name, value in state.items()},
         "hyper_parameters": {"lr": 0.1},
     },
+    "Lightning with a loss": lambda state: {
+        "state_dict": {
+            **{f"model.{name}": value for name, value in state.items()},
+            "loss.weight": like((3,)),
+            "accuracy.total": like(()),
+        }
+    },
+    "a student beside its teacher": lambda state: {
+        **{f"teacher.layer1.{name}": value for name, value in state.items() if "fc" not in name},
+        **{f"student.{name}": value for name, value in state.items()},
+    },
+    "behind a normalisation": lambda state: {
+        "0.mean": like((3, 1, 1)),
+        **{f"1.{name}": value for name, value in state.items()},
+    },
+    "a tuple": lambda state: (12, state),
+    "a list": lambda state: [{"state_dict": state}, {"optimizer": {}}],
+    "a tuple in a tuple": lambda state: ("StudentNet", (3, state)),
     "a wrapper of one's own": lambda state: {
         f"module.net._orig_mod.{name}": value for name, value in state.items()
     },
@@ -120,7 +138,12 @@ def test_several_networks_are_refused_by_name(path: Path, state: State) -> None:
     assert_refused(path, "several networks: 'state_dict', 'nested.ema'")
     named = {"student": state, "teacher": other}
     torch.save({f"{of}.{name}": v for of, s in named.items() for name, v in s.items()}, path)
-    assert_refused(path, "has besides 'student.cnn.0.0.weight'")
+    assert_refused(path, "several networks: 'student', 'teacher'")
+    averaged = {f"ema.module.{name}": value for name, value in other.items()}
+    torch.save({"model": state | averaged}, path)
+    assert_refused(path, "several networks: 'model.ema.module', 'model'")
+    torch.save({1: state, 2: other}, path)
+    assert_refused(path, "several networks")
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
@@ -186,6 +209,13 @@ DAMAGE: dict[str, tuple[Callable[[State], Any], tuple[str, ...]]] = {
     "a tensor": (lambda state: state["fc.0.bias"], ("Tensor", "no state dict")),
     "nothing in it": (lambda _: {}, ("lacks 'cnn.0.0.weight'", "more")),
     "an empty container": (lambda _: {"state_dict": {}}, ("lacks 'cnn.0.0.weight'",)),
+    "half of it behind a prefix": (
+        lambda state: {
+            **{f"model.{name}": value for name, value in state.items() if "fc" not in name},
+            "loss.weight": like((3,)),
+        },
+        ("it lacks 'fc.0.weight', 'fc.0.bias'\n",),
+    ),
     "too deep": (lambda state: {"net": {"net": {"net": state}}}, ("has besides 'net'",)),
     "a key missing": (
         lambda state: without(state, "cnn.3.1.running_var"),

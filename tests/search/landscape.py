@@ -43,6 +43,7 @@ def draft(schedule: Schedule, accuracy: float | None = None) -> Draft:
         val_loss=1.0,
         val_accuracy=1 - 0.5 / (1 + 9 * width + 0.1 * spent) if accuracy is None else accuracy,
         seconds=0.5,
+        latency_ms=0.1 + width,
     )
 
 

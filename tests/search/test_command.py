@@ -20,6 +20,7 @@ from data import DataSource, gather_center, open_data
 from models import StudentNet
 from pruning import StageStore
 from tests.command import (
+    GIVEN,
     LOOPBACK,
     SMALL,
     TRIALS,
@@ -39,6 +40,8 @@ def test_the_results_folder_is_as_described(finished: Path) -> None:
         ".lock",
         "candidates.csv",
         "pareto.csv",
+        "pareto.png",
+        "report.html",
         "search.json",
         "stages",
         "study.db",
@@ -146,10 +149,10 @@ def test_an_interrupted_search_is_finished_with_exactly_n_trials(
 ) -> None:
     """A search of schedules from a checkpoint, which it needs no more when it is resumed."""
     process = command.start(
-        *SMALL, "--trials", "4", "--max-rounds", "2", "--sampler", "tpe", "--out", "out",
+        *GIVEN, "--trials", "4", "--max-rounds", "2", "--sampler", "tpe", "--out", "out",
         "--checkpoint", "student.bin", "--allocations", "uniform", "global",
     )  # fmt: skip
-    wait_for_output(process, "front:")
+    wait_for_output(process, "root:")
     reached = in_group(process.pid)
     heard = listeners(process.pid)
     os.killpg(process.pid, signal.SIGTERM)  # as schedulers do; a terminal's Ctrl-C is the same
@@ -205,16 +208,21 @@ def test_a_killed_search_is_finished_with_exactly_n_trials(command: Command, foo
     (food / "training" / "1_99.jpg").write_bytes(b"no image")
     process = command.start(
         *SMALL, "--data", str(food), "--skip-broken", "--trials", "6", "--out", "out",
-        "--cost", "macs",
+        "--cost", "macs", "--log-json", "events.jsonl",
     )  # fmt: skip
     wait_for_output(process, "Left out 1 of 26 images")
-    wait_for_output(process, "front:")
+    wait_for_output(process, "root:")
     time.sleep(1)
     process.kill()
     process.communicate()
-    done = command("--resume", "out")
+    done = command("--resume", "out", "--quiet", "--log-json", "events.jsonl")
     assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["Done:", "The"]
     folder = command.folder / "out"
+    events = map(json.loads, (command.folder / "events.jsonl").read_text().splitlines())
+    names = [event["event"] for event in events]
+    assert names.count("start") == 2
+    assert names[-1] == "end"
     assert states(folder) == [TrialState.COMPLETE] * 6
     table = pd.read_csv(folder / "candidates.csv")
     assert len(table) == 7
@@ -235,7 +243,7 @@ def test_a_checkpoint_with_its_classes_in_another_order_is_doubted(
     state = safetensors.torch.load_file(finished / "stages" / root["stage"] / "model.safetensors")
     turned = {name: state[name].roll(1, 0) for name in ("fc.0.weight", "fc.0.bias")}
     torch.save(state | turned, command.folder / "turned.bin")
-    done = command(*SMALL, "--trials", "1", "--checkpoint", "turned.bin")
+    done = command(*GIVEN, "--trials", "1", "--checkpoint", "turned.bin")
     assert done.returncode == 0, done.stderr
     assert "usually the checkpoint has its classes in another order" in done.stdout
 

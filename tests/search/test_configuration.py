@@ -1,13 +1,15 @@
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tyro
 
 from search.configuration import DEFAULT_EPOCHS, MANY_TRIALS, SearchConfig
 from search.errors import RefusedError
-from search.kept import from_record, going_on, to_record
+from search.kept import command_line, from_record, going_on, to_record
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,27 @@ def test_numbers_outside_their_range_are_refused(change: dict[str, Any], flag: s
     assert len(str(caught.value).splitlines()) <= 2
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        SearchConfig(),
+        SearchConfig(
+            data="/a b/$c",
+            skip_broken=True,
+            early_stop=False,
+            rates=(0.5, 0.25),
+            starts=("inherit", "fresh"),
+            max_hours=0.5,
+            checkpoint=Path("/it's.bin"),
+        ),
+    ],
+)
+def test_the_command_line_of_a_configuration_gives_it_again(config: SearchConfig) -> None:
+    python, script, *arguments = shlex.split(command_line(config))
+    assert (python, script) == ("python", "search/run.py")
+    assert tyro.cli(SearchConfig, args=arguments) == config
+
+
 def test_json_round_trip() -> None:
     config = SearchConfig(data_root=Path("/somewhere"), rates=(0.5,), trials=3)
     assert from_record(json.loads(json.dumps(to_record(config)))) == config
@@ -54,7 +77,8 @@ def test_json_round_trip() -> None:
     "change",
     [
         {"trials": "5"},
-        {"root_epochs": None},
+        {"root_epochs": "1"},
+        {"normalize": [0.5, 0.5, 0.5]},
         {"rates": "0.5"},
         {"rates": [0.5, "x"]},
         {"sampler": "grid"},

@@ -3,7 +3,9 @@ import os
 import time
 from pathlib import Path
 
+import pyte
 import pytest
+from rich.text import Text
 
 from search.console import Console, duration
 
@@ -13,15 +15,13 @@ class Terminal(io.StringIO):
         return True
 
 
-def screen(text: str) -> list[str]:
-    """What a terminal shows after some text: a carriage return goes back, not down."""
-    lines = []
-    for line in text.split("\n"):
-        shown: list[str] = []
-        for part in line.split("\r"):
-            shown[: len(part)] = list(part)
-        lines.append("".join(shown).rstrip())
-    return lines
+def screen(text: str, columns: int = 80) -> list[str]:
+    """The lines that a terminal shows after some text, up to the last that is not empty."""
+    shown = pyte.Screen(columns, 25)
+    shown.set_mode(pyte.modes.LNM)  # as terminals take a newline for a return as well
+    pyte.Stream(shown).feed(text)
+    assert not shown.cursor.hidden
+    return "\n".join(line.rstrip() for line in shown.display).rstrip().splitlines()
 
 
 def test_a_reader_that_leaves_does_not_end_the_program() -> None:
@@ -57,14 +57,33 @@ def test_a_terminal_keeps_lines_above_one_status() -> None:
     console.status("2 of 2")
     assert screen(stream.getvalue()) == ["found", "2 of 2"]
     console.close()
-    assert screen(stream.getvalue()) == ["found", ""]
+    assert screen(stream.getvalue()) == ["found"]
+
+
+def test_a_panel_gives_way_to_lines() -> None:
+    stream = Terminal()
+    console = Console(stream)
+    for number in range(3):
+        console.status("", lambda number=number: Text(f"{number}\nof\n3"))  # type: ignore[misc]
+        console.line(f"found {number}")
+    console.status("", lambda: Text("3\nof\n3"))
+    assert screen(stream.getvalue()) == ["found 0", "found 1", "found 2", "3", "of", "3"]
+
+
+def test_quiet_is_what_is_quiet() -> None:
+    stream = io.StringIO()
+    console = Console(stream, quiet=True)
+    console.news("on the way")
+    console.line("the end")
+    assert not console.status_is_due()
+    assert stream.getvalue() == "the end\n"
 
 
 def test_a_status_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     stream = Terminal()
     Console(stream).status("x" * 50)
-    assert stream.getvalue() == "x" * 19
+    assert screen(stream.getvalue(), columns=20) == ["x" * 19 + "…"]
 
 
 def test_what_is_quickly_done_shows_no_status() -> None:
@@ -72,9 +91,9 @@ def test_what_is_quickly_done_shows_no_status() -> None:
     assert not console.status_is_due()
 
 
-def test_a_terminal_is_shown_a_status_after_half_a_second() -> None:
+def test_a_terminal_is_shown_a_status_after_a_second() -> None:
     console = Console(Terminal())
-    time.sleep(0.6)
+    time.sleep(1.1)
     assert console.status_is_due()
     console.status("1 of 2")
     assert not console.status_is_due()

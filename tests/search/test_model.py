@@ -15,7 +15,7 @@ from data import DataSource, gather_center, open_data
 from pruning import StageStore
 from search.errors import RefusedError
 from search.loading import load_network
-from tests.command import SMALL, Command, Here, states, wait_for_output
+from tests.command import GIVEN, SMALL, Command, Here, states, wait_for_output, wait_for_stages
 
 # As a user would write it: a concatenation, a grouped convolution, squeeze-and-excitation.
 NETS = """
@@ -99,7 +99,7 @@ def test_a_network_of_ones_own_is_pruned_killed_and_loaded_again(
     process = command.start(
         *SMALL, "--trials", "5", "--out", "out", "--model", "nets.py:Net", "--rates", "0.3", "0.7",
     )  # fmt: skip
-    wait_for_output(process, "front:")
+    wait_for_output(process, "root:")
     time.sleep(1)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -151,7 +151,7 @@ def test_weights_are_taken_from_a_checkpoint(command: Command, nets: Path, name:
     net = load_network(command.folder / "first", _root(command.folder / "first"))
     torch.save({"model": nn.DataParallel(net).state_dict()}, command.folder / "weights.pt")
     done = command(
-        *SMALL, "--trials", "1", "--out", "second", "--model", name, "--checkpoint", "weights.pt"
+        *GIVEN, "--trials", "1", "--out", "second", "--model", name, "--checkpoint", "weights.pt"
     )
     assert done.returncode == 0, done.stderr
     again = load_network(command.folder / "second", _root(command.folder / "second"))
@@ -168,8 +168,7 @@ def test_a_killed_search_of_latencies_goes_on_with_what_it_measured_first(
     process = command.start(
         *SMALL, "--image-size", "64", "--trials", "6", "--out", "out", "--cost", "latency",
     )  # fmt: skip
-    for _ in range(2):  # the root, and what was pruned from it
-        wait_for_output(process, "front:")
+    wait_for_stages(command.folder / "out", 2)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     folder = command.folder / "out"

@@ -37,6 +37,14 @@ def test_hypervolume_is_the_area_of_the_union(points: list[tuple[int, float]]) -
     assert SCALE.hypervolume(*split(points)) == pytest.approx(area, abs=1e-12)
 
 
+@given(points=POINTS)
+def test_growth_is_the_hypervolume_of_every_beginning(points: list[tuple[int, float]]) -> None:
+    scaled = [(10 * cost, accuracy) for cost, accuracy in points]
+    grown = SCALE.growth(*split(scaled))
+    expected = [SCALE.hypervolume(*split(scaled[:end])) for end in range(1, len(scaled) + 1)]
+    assert grown == pytest.approx(expected)
+
+
 def test_hypervolume_of_corner_cases() -> None:
     assert SCALE.hypervolume([], []) == 0
     assert SCALE.hypervolume([1000], [1.0]) == 0

@@ -1,12 +1,14 @@
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from pruning import Round, StageStore
+from search import read_front
 from search.results.tables import COLUMNS, candidates_csv, pareto_csv
 from tests.search.landscape import draft, grow, rounds
 
@@ -40,6 +42,18 @@ def test_candidates_hold_every_stage_in_order(searched: StageStore) -> None:
         for column in ("width_mult", "params", "macs", "size_bytes", "val_loss", "val_accuracy"):
             assert row[column] == getattr(stage, column)
         assert row["seconds"] == stage.seconds
+
+
+def test_tables_are_read_again_with_lists(searched: StageStore, tmp_path: Path) -> None:
+    (tmp_path / "pareto.csv").write_text(pareto_csv(searched))
+    (tmp_path / "candidates.csv").write_text(candidates_csv(searched))
+    front, networks = read_front(tmp_path), read_front(tmp_path / "candidates.csv")
+    assert set(front["stage"]) == set(networks[networks["on_front"]]["stage"])
+    for row in networks.to_dict("records"):
+        stage = searched[row["stage"]]
+        assert row["channels"] == list(stage.channels)
+        assert row["rates"] == [round_.rate for round_ in stage.schedule]
+        assert row["starts"] == [round_.start for round_ in stage.schedule]
 
 
 def test_on_front_is_the_definition_in_every_row(searched: StageStore) -> None:

@@ -1,0 +1,14 @@
+"""Takes a network home; this file is the one that is run, and `search.picking` what it does."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    here = Path(__file__).resolve().parent  # our packages stand first, whatever bears their names
+    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
+    from search.console import open_streams
+
+    open_streams()
+    from search.picking import main
+
+    sys.exit(main())

@@ -1,0 +1,14 @@
+"""Starts the making of a page; this file is the one that is run, `search.reporting` does it."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    here = Path(__file__).resolve().parent  # our packages stand first, whatever bears their names
+    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
+    from search.console import open_streams
+
+    open_streams()
+    from search.reporting import main
+
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A network of a search as files that need nothing of this program."""
