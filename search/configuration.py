@@ -215,7 +215,7 @@ class SearchConfig:
     cost: Annotated[
         CostName,
         arg(
-            help="What accuracy is traded against: params, trainable parameters; macs, "
+            help="What accuracy is traded against: params, parameters, frozen ones too; macs, "
             "multiply-adds for one image; bytes, of the fp32 weights and buffers; latency, "
             "milliseconds of a forward pass of one image, as a worker's device takes for it."
         ),

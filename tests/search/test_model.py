@@ -127,7 +127,8 @@ def test_a_network_of_ones_own_is_pruned_killed_and_loaded_again(
     refused = here("--resume", "out", "--trials", "6")
     assert refused.returncode == 2
     assert "another" in refused.stderr
-    with pytest.raises(RefusedError, match="another"):
+    kept = json.loads((folder / "search.json").read_text())["root"]["network"]["sha256"]
+    with pytest.raises(RefusedError, match=f"another network .*\nPut its file back .*{kept}"):
         load_network(folder, table["stage"].iloc[0])
 
 
@@ -235,6 +236,7 @@ def _root(folder: Path) -> str:
         (["--model", "resnet18"], "names no network"),
         (["--model", "torchvision:resnet17"], "it has resnet"),
         (["--model", "nowhere.py:Net"], "cannot be read"),
+        (["--model", "torchvision:ResNet18"], "it has resnet18."),
         (["--model", "nets.py:Nothing"], "no factory"),
         (["--model", "nets.py:failing"], "no weights for you"),
         (["--model", "nets.py:deaf"], "7"),
@@ -242,6 +244,11 @@ def _root(folder: Path) -> str:
         (["--model", "torchvision:shufflenet_v2_x0_5"], "shufflenet"),
         (["--model", "nets.py:Net", "--checkpoint", "nets.py"], "nets.py"),
         (["--model", "nets.py:Net", "--round-to", "0"], "--round-to"),
+        (
+            ["--model", "nets.py:Net", "--round-to", "300"],
+            "--round-to 300 leaves nothing to prune",
+        ),
+        (["--round-to", "600"], "--round-to 600 leaves nothing to prune of student"),
         (["--model", "nets.py:Net", "--prune", "notebook"], "--prune must be all"),
     ],
 )
