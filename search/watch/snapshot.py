@@ -93,7 +93,8 @@ class Snapshot:
         """All of it in a line."""
         parts = [*self.counts(), *self.times()]
         if self.root is None:
-            parts = [*map(describe_activity, self.activities.values()), *self.times()]
+            doing = [*map(describe_activity, self.activities.values())] or ["starting"]
+            parts = [*doing, *self.times()]
         return " | ".join(parts)
 
     def best(self) -> Iterator[tuple[float, Stage]]:
