@@ -53,6 +53,8 @@ class Comparison:
     """Share of the width that is kept."""
     seeds: tuple[int, ...] = (1, 2, 3)
     root_epochs: int = 15
+    root_lr: float = Recipe().root_lr
+    """Networks without batch norms need a lower one."""
     epochs: int = 3
     lr: float = 4e-3
     train: int = 2000
@@ -147,7 +149,7 @@ def _compare(
         torch.manual_seed(seed)
         root = architecture.build(architecture.channels)
         accuracy = trained_accuracy(
-            root, data, epochs=asked.root_epochs, lr=Recipe().root_lr, seed=seed
+            root, data, epochs=asked.root_epochs, lr=asked.root_lr, seed=seed
         )
         print(f"  seed {seed}: root {accuracy:.4f}", flush=True)
         for rate, rule in product(asked.rates, names):
