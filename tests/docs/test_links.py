@@ -28,5 +28,5 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_readme_leads_to_every_page() -> None:
     readme = (HOUSE / "README.md").read_text(encoding="utf-8")
     assert [page.name for page in PAGES if f"](docs/{page.name})" in readme] == [
-        page.name for page in PAGES if page.parent.name == "docs"
+        page.name for page in PAGES if page.parent == HOUSE / "docs"
     ]

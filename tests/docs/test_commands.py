@@ -1,0 +1,37 @@
+"""What the pages tell readers to type is understood."""
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+import tyro
+
+HOUSE = Path(__file__).parents[2]
+PAGES = [HOUSE / "README.md", *sorted(HOUSE.glob("docs/*.md"))]
+COMMANDS = runpy.run_path(str(HOUSE / "docs" / "make_reference.py"))["COMMANDS"]
+CODE = re.compile(r"^(?: {4}.*?)?python (\w+/)(\w+\.py)(.*)$", re.MULTILINE)
+TYPED = [
+    pytest.param(folder, name, arguments, id=f"{page.stem}-{name} {' '.join(arguments)}")
+    for page in PAGES
+    for folder, name, rest in CODE.findall(page.read_text(encoding="utf-8"))
+    if (arguments := shlex.split(rest, comments=True)) != ["--help"]
+]
+
+
+@pytest.mark.parametrize(("folder", "name", "arguments"), TYPED)
+def test_commands_are_understood(folder: str, name: str, arguments: list[str]) -> None:
+    if folder == "search/":
+        tyro.cli(COMMANDS[name], args=arguments)  # ends in SystemExit if it is not
+    elif folder != "phone/":  # which the tutorial makes
+        assert (HOUSE / folder / name).is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_flags_exist(page: Path) -> None:
+    reference = (HOUSE / "docs" / "reference.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"^- `(--[\w-]+)", reference, re.MULTILINE))
+    known |= set(re.findall(r"^- `--[\w-]+, (--[\w-]+)", reference, re.MULTILINE))
+    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text(encoding="utf-8")))
+    assert named - known <= {"--help"}
