@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from search.results.tables import COLUMNS
+
 HOUSE = Path(__file__).parents[2]
 DOCS = HOUSE / "docs"
 
@@ -37,3 +39,11 @@ def test_every_flag_is_there_by_its_name(maker: dict[str, Any], name: str) -> No
         r"^- `((?:--[\w-]+(?:, )?)+)", sections[sections.index(name) + 1], re.MULTILINE
     )
     assert ["--help", *listed] == known
+
+
+def test_the_columns_of_the_readme_exist() -> None:
+    page = (HOUSE / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"\w+", row)]
+    assert named
+    assert set(named) <= set(COLUMNS)
