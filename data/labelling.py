@@ -125,8 +125,9 @@ def _stem_classes(split: SplitName, listing: Listing, names: tuple[str, ...]) ->
         return (-1,) * len(names)
     if without:
         raise DataError(
-            "file names must hold their class, as in 3_120.jpg; found none in"
-            f" {len(without)} of {len(names)}: {name_some(without)}; rename or remove them"
+            "file names must begin with their class, which must be a number, as in 3_120.jpg;"
+            f" found none in {len(without)} of {len(names)}: {name_some(without)}; rename or"
+            " remove them, or lay all splits out in one folder a class"
         )
     return tuple(label for label in found if label is not None)
 

@@ -33,12 +33,13 @@ class Layout:
 def lay_out(listings: Listings) -> Layout:
     """Finds the classes and each file's label; see `label_flat` and `label_grouped`.
 
-    Without a validation split, every sixth training image of each class, by name, validates. A
-    testing split in which no file has a class, or all have the same of several, is unlabelled:
-    nobody tests on one class, but copies of labelled sets keep unlabelled images in one folder.
+    Without a validation split, every sixth training image of each class, by name, validates;
+    without a testing split nothing is tested. A testing split in which no file has a class, or all
+    have the same of several, is unlabelled: nobody tests on one class, but copies of labelled sets
+    keep unlabelled images in one folder.
 
     Args:
-        listings: of train and test, and of validation if there is one.
+        listings: of train, and of validation and test if there are such.
 
     Raises:
         DataError: a split is empty or mixes layouts, training has fewer than two images, or too
@@ -58,6 +59,9 @@ def lay_out(listings: Listings) -> Layout:
             f"There is no validation split: of each class every {_PARTS}th image of"
             f" {train.folder}/, by name, validates and does not train"
         )
+    if "test" not in splits:
+        splits["test"] = LabelledFiles(names=(), labels=())
+        notes.append("There is no testing split: test_accuracy stays empty")
     seen = len(set(splits["validation"].labels))
     if seen < len(classes):
         notes.append(f"Only {seen} of {len(classes)} classes have images to validate")

@@ -111,7 +111,9 @@ def _write_split(
 
     _write_flushed(folder / f"{split}.pixels", rows())
     encoded = io.BytesIO()
-    np.lib.format.write_array(encoded, np.array(index, dtype="<i8"), allow_pickle=False)
+    np.lib.format.write_array(
+        encoded, np.array(index, dtype="<i8").reshape(-1, 3), allow_pickle=False
+    )
     _write_flushed(folder / f"{split}.npy", [encoded.getvalue()])
     return {
         "pixels": pixels_digest.hexdigest(),
@@ -128,13 +130,14 @@ def _map_split(folder: Path, split: SplitName, digests: dict[str, str]) -> Split
     heights, widths, labels = torch.from_numpy(index).T.contiguous()
     ends = (heights * widths).cumsum(0)
     path = folder / f"{split}.pixels"
-    if path.stat().st_size != 3 * int(ends[-1]):
-        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, not {3 * int(ends[-1])}")
+    size = 3 * int((heights * widths).sum())
+    if path.stat().st_size != size:
+        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, not {size}")
     # Mode "c" lets torch take the array as writable, while pages stay shared between processes
     # and nothing that is written to them reaches the file.
-    pixels = np.memmap(path, dtype=np.uint8, mode="c").reshape(-1, 3)
+    pixels = np.memmap(path, dtype=np.uint8, mode="c") if size else np.empty(0, dtype=np.uint8)
     return Split(
-        pixels=torch.from_numpy(pixels),
+        pixels=torch.from_numpy(pixels.reshape(-1, 3)),
         offsets=ends - heights * widths,
         heights=heights,
         widths=widths,

@@ -36,7 +36,7 @@ class Split:
     labels: Tensor
     """int64 (n,), -1 throughout where the split has no labels."""
     labelled: bool = field(init=False)
-    """Whether every image has a label."""
+    """Whether there are images, and every one has a label."""
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != torch.uint8 or self.pixels.shape[1:] != (3,):
@@ -52,7 +52,7 @@ class Split:
                     f" {values.dtype} of shape {tuple(values.shape)}"
                 )
         # Found once here, because on a GPU it waits for the device.
-        object.__setattr__(self, "labelled", bool((self.labels >= 0).all()))
+        object.__setattr__(self, "labelled", len(self) > 0 and bool((self.labels >= 0).all()))
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -91,7 +91,7 @@ class ImageData:
     def summary(self) -> str:
         """How many images and classes there are, in a line."""
         counts = [
-            f"{len(split):,} {use}{'' if split.labelled else ' (unlabelled)'}"
+            f"{len(split):,} {use}{' (unlabelled)' if len(split) and not split.labelled else ''}"
             for use, split in (
                 ("to train", self.train),
                 ("to validate", self.validation),

@@ -14,8 +14,9 @@ _NAMES: dict[SplitName, tuple[str, ...]] = {
     "test": ("testing", "test", "evaluation", "eval"),
 }
 LAYOUTS = (
-    "training/ (or train/), validation/ (valid/, val/, or none) and testing/ (test/, evaluation/),"
-    " each with files {class}_{index}.jpg, where the class is a number, or one folder a class"
+    "training/ (or train/), validation/ (valid/, val/, or none) and testing/ (test/, evaluation/,"
+    " or none), each with files {class}_{index}.jpg, where the class is a number, or one folder a"
+    " class"
 )
 """What a folder of images may hold, in words."""
 
@@ -27,7 +28,7 @@ class Splits:
     root: Path
     """The folder that holds theirs."""
     folders: dict[SplitName, str]
-    """Their names in it; there may be none for validation."""
+    """Their names in it; there may be none for validation, or for test."""
     unread: tuple[str, ...]
     """Other folders beside them."""
 
@@ -36,7 +37,7 @@ def find_splits(root: Path) -> Splits:
     """Finds the folders of the splits in a folder, or in the only one that it holds.
 
     Raises:
-        DataError: training or testing is missing, or there are two folders for one split.
+        DataError: training is missing, or there are two folders for one split.
         OSError: a folder cannot be read.
     """
     inner, folders = root, _folders(root)
@@ -53,24 +54,14 @@ def find_splits(root: Path) -> Splits:
             )
         if names:
             found[split] = names[0]
-    missing = [_NAMES[split][0] for split in ("train", "test") if split not in found]
-    if missing:
+    if "train" not in found:
         raise DataError(
             f"{root} must hold {LAYOUTS}.\n"
-            f"Found {name_some(folders) or 'no folder'}; missing: {', '.join(missing)};"
-            f" {_way_out(found)}"
+            f"Found {name_some(folders) or 'no folder'}; missing: training; add it, with images"
         )
     known = {name for names in named.values() for name in names}
     unread = tuple(folder for folder in folders if folder not in known)
     return Splits(root=inner, folders=found, unread=unread)
-
-
-def _way_out(found: dict[SplitName, str]) -> str:
-    if "train" in found and "validation" in found:
-        return (
-            f"add it, or rename {found['validation']} to testing, so that training images validate"
-        )
-    return "add them, with images"
 
 
 def _folders(folder: Path) -> list[str]:

@@ -11,18 +11,18 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
 from torch import nn
 
+from models.errors import NetworkError, in_a_line
+from models.unwrapping import unwrapped
+
 _LIBRARIES = ("torchvision", "timm")
 _NAMES_SHOWN = 5
-
-
-class NetworkError(Exception):
-    """A name stands for no network; the message says why and what to give instead."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,13 +81,13 @@ class NamedNetwork:
         except (Exception, SystemExit) as error:  # the user's code may raise anything
             raise NetworkError(
                 f"{self.name} made no network with num_classes={self.num_classes}: "
-                f"{type(error).__name__}: {_first_line(error)}"
+                f"{in_a_line(error)}"
             ) from error
         if not isinstance(net, nn.Module):
             raise NetworkError(
                 f"{self.name} made a {type(net).__name__}; its factory must return an nn.Module."
             )
-        return net
+        return unwrapped(net)
 
     def _factory(self) -> Callable[[], Any]:
         place, _, name = self.name.rpartition(":")
@@ -130,9 +130,7 @@ class NamedNetwork:
             sys.path.append(str(Path.cwd()))
             return importlib.import_module(place)
         except (Exception, SystemExit) as error:  # the user's code may raise anything
-            raise NetworkError(
-                f"{place} cannot be imported: {type(error).__name__}: {_first_line(error)}"
-            ) from error
+            raise NetworkError(f"{place} cannot be imported: {in_a_line(error)}") from error
 
 
 def _run(path: Path, source: bytes) -> Any:
@@ -153,10 +151,8 @@ def _run(path: Path, source: bytes) -> Any:
 
 
 def _similar(name: str, known: list[str]) -> str:
-    """Names that begin alike, to be shown behind one that is not known."""
-    alike = [other for other in known if other.startswith(name[:4])][:_NAMES_SHOWN]
+    """Names like one that is not known, to be shown behind it."""
+    name = name.lower()  # as theirs are
+    begin_so = [other for other in known if other.startswith(name)]
+    alike = begin_so[:_NAMES_SHOWN] or get_close_matches(name, known, _NAMES_SHOWN)
     return f"; it has {', '.join(alike)}" if alike else ""
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or "no message").splitlines()[0]

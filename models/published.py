@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.named import NamedNetwork, NetworkError
+from models.errors import NetworkError, in_a_line
+from models.named import NamedNetwork
 from models.normalization import Normalization
 
 DEFAULT = "default"
@@ -111,5 +112,4 @@ def _has_others(library: str, network: str, name: str, known: list[str]) -> str:
 
 
 def _cannot_be_had(network: str, name: str, error: Exception) -> str:
-    first = (str(error).strip() or "no message").splitlines()[0]
-    return f"the weights {name} of {network} cannot be had: {type(error).__name__}: {first}"
+    return f"the weights {name} of {network} cannot be had: {in_a_line(error)}"

@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import Normalization, normalized
+from pruning.admission import check_again, check_parts
 from pruning.errors import UnprunableError
 from pruning.grouping import find_groups
 from pruning.groups import ChannelGroup, channel_counts, in_multiples
@@ -67,8 +68,10 @@ class GraphArchitecture:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = factory.build()
+            check_parts(net)
             num_classes = verify_wide(net, image_size)
             shadow = _shadow(factory, image_size)
+            check_again(net, factory.build() if shadow is None else shadow)
             groups = find_groups(net if shadow is None else shadow, image_size)
             counts = channel_counts(net.state_dict(), groups)
             architecture = cls(
@@ -111,7 +114,7 @@ class GraphArchitecture:
         return self._groups
 
     def params(self, channels: Sequence[int]) -> int:
-        """Trainable parameters."""
+        """Parameters, frozen ones among them."""
         return self._parameters(channels)
 
     def size_bytes(self, channels: Sequence[int]) -> int:

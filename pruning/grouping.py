@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from torch import nn
 
+from pruning.admission import of_stubborn_layers
 from pruning.errors import UnprunableError
 from pruning.groups import ChannelGroup, Part, SharedAxis, is_own
 from pruning.layers import BATCH_NORMS
@@ -108,7 +109,7 @@ def _check(net: nn.Module, groups: Sequence[ChannelGroup]) -> None:
     if not groups:
         raise UnprunableError(
             f"{type(net).__name__} has no channels that can be cut: all of them reach its output, "
-            "or an operation that takes channels by number."
+            f"an operation that takes channels by number{of_stubborn_layers(net)}."
         )
     for group in groups:
         if not group.ties and not any(is_own(axis, group.block) for axis in group.shared):

@@ -136,7 +136,7 @@ class Architecture(Protocol):
         """The channel groups, in one order for every width."""
 
     def params(self, channels: Sequence[int]) -> int:
-        """Trainable parameters of such a network."""
+        """Parameters of such a network, frozen ones among them."""
 
     def size_bytes(self, channels: Sequence[int]) -> int:
         """Bytes of such a network's fp32 state dict, buffers included."""

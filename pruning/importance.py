@@ -15,6 +15,7 @@ from pruning.groups import (
     places_of,
     transplant,
 )
+from pruning.layers import BATCH_NORMS
 
 Importance: TypeAlias = Literal["gamma", "signed-gamma"]
 """`gamma`: |γ|, as in the Network Slimming paper (arXiv:1708.06519, section 3).
@@ -62,7 +63,7 @@ def batch_norm_scale(net: nn.Module, name: str) -> Tensor:
         TransplantError: The module of that name is none.
     """
     norm = net.get_submodule(name)
-    if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+    if not isinstance(norm, BATCH_NORMS):
         raise TransplantError(f"{name} is a {type(norm).__name__}, no batch norm")
     return norm.weight.detach()
 

@@ -105,9 +105,9 @@ class Tally:
 
 
 def count_parameters(net: nn.Module, groups: Sequence[ChannelGroup]) -> Tally:
-    """The trainable parameters of a network, which is whole."""
-    trainable = {name: one for name, one in net.named_parameters() if one.requires_grad}
-    return _tally(trainable, groups, dict.fromkeys(trainable, 1))
+    """The parameters of a network, which is whole; frozen ones among them."""
+    parameters = dict(net.named_parameters())
+    return _tally(parameters, groups, dict.fromkeys(parameters, 1))
 
 
 def count_bytes(net: nn.Module, groups: Sequence[ChannelGroup]) -> Tally:

@@ -18,6 +18,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
+from models import in_a_line
+from pruning.admission import of_stubborn_layers
 from pruning.errors import UnprunableError
 from pruning.layers import Side, axes_of, bonds, can_be_cut, channels_of
 
@@ -65,8 +67,8 @@ def trace(net: nn.Module, image_size: int) -> list[TracedAxis]:
     except Exception as error:  # of any kind, from the depths of the library
         raise UnprunableError(
             f"the channels of {type(net).__name__} cannot be followed from layer to layer "
-            f"(torch_pruning: {type(error).__name__}: {error}); a reshape or a shuffle of "
-            "channels in it is the usual reason, and such a network cannot be pruned here."
+            f"(torch_pruning: {in_a_line(error)}); a reshape or a shuffle of channels in it "
+            f"is the usual reason{of_stubborn_layers(net)}; such a network cannot be pruned here."
         ) from error
     return channels.axes()
 

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from data import CropParameters, ImageData, Split, draw_crops, gather_center, gather_train
 from pruning.errors import NonFiniteError
+from pruning.layers import BATCH_NORMS
 
 Precision: TypeAlias = Literal["fp32", "bf16"]
 """Of convolutions and matrix products; weights and their updates are float32 in either case."""
@@ -182,7 +183,7 @@ def recalibrate(
     Source: Li et al., "EagleEye: fast sub-net evaluation for efficient neural network pruning",
     arXiv:2007.02491, section 3.3; measured by `experiments/rounds/recipe.py`.
     """
-    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in net.modules() if isinstance(module, BATCH_NORMS)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models import first_line
 from pruning.errors import UnprunableError
 from pruning.groups import ChannelGroup, channel_counts, places_of, transplant
 from pruning.layers import BATCH_NORMS, axes_of, can_be_cut, mixes_channels
 
-_TOLERANCE = 1e-6  # of double precision, relative to the largest output
+_TOLERANCE, _SINGLE_TOLERANCE = 1e-6, 1e-3  # relative to the largest output
 _CALLS = ((False, 2), (True, 3))  # training mode and batch size
 
 
@@ -19,21 +20,24 @@ def verify_wide(net: nn.Module, image_size: int) -> int:
 
     Raises:
         UnprunableError: It does not give logits (N, classes) of N images, in training or
-            evaluation, has no parameters, or has one tensor under two names, which no stage can
-            hold.
+            evaluation, or cannot be trained.
     """
-    if next(net.parameters(), None) is None:
-        raise UnprunableError(f"{type(net).__name__} has no parameters, and so nothing to prune.")
-    _refuse_shared_tensors(net)
     widths = set()
     for training, size in _CALLS:
-        logits = _run(net.train(training), torch.rand(size, 3, image_size, image_size), "")
+        images = torch.rand(size, 3, image_size, image_size)
+        with torch.set_grad_enabled(training):
+            logits = _run(net, training, images, "")
         mode = "training" if training else "evaluation"
         if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != size:
             what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise UnprunableError(
                 f"{type(net).__name__} in {mode} makes {what} of {size} images; it must make "
                 f"one tensor ({size}, classes). Leave auxiliary outputs out of it."
+            )
+        if training and not logits.requires_grad:
+            raise UnprunableError(
+                f"{type(net).__name__} cannot be trained: all of its parameters are frozen "
+                "(requires_grad), or it computes without gradients (no_grad, detach)."
             )
         widths.add(logits.shape[1])
     if len(widths) > 1:
@@ -63,22 +67,19 @@ def verify_narrow(
     """
     for training, size in _CALLS:
         images = torch.rand(size, 3, image_size, image_size)
-        _run(narrow.train(training), images, "with fewer channels ")
+        with torch.no_grad():
+            _run(narrow, training, images, "with fewer channels ")
     if norms_mix(net, groups):
         return
     _liven(net)
-    wide = net.double()
-    kept, dropped = _divided(narrow, wide, groups)
-    transplant(wide, narrow.double(), groups, kept)
-    _silence(wide, groups, dropped)
-    images = torch.rand(2, 3, image_size, image_size, dtype=torch.float64)
-    for one in (wide, narrow):
+    kept, dropped = _divided(narrow, net, groups)
+    transplant(net, narrow, groups, kept)
+    _silence(net, groups, dropped)
+    for one in (net, narrow):
         one.eval()
         for module in one.modules():
             module.train(isinstance(module, BATCH_NORMS))
-    with torch.no_grad():
-        expected, got = wide(images), narrow(images)
-    if not (got - expected).abs().max() <= _TOLERANCE * expected.abs().max():
+    if not _compute_the_same(net, narrow, torch.rand(2, 3, image_size, image_size)):
         raise UnprunableError(
             f"{type(net).__name__} without some channels computes something else than if no layer "
             "read them: something in it mixes channels without a weight for each, such as a "
@@ -93,34 +94,37 @@ def norms_mix(net: nn.Module, groups: Sequence[ChannelGroup]) -> bool:
     return any(name in mixing for group in groups for name, _ in places_of(group, counts))
 
 
-def _refuse_shared_tensors(net: nn.Module) -> None:
-    names: dict[int, str] = {}
-    for name, tensor in net.state_dict(keep_vars=True).items():
-        other = names.setdefault(id(tensor), name)
-        if other != name:
-            raise UnprunableError(
-                f"{other} and {name} are one tensor; give each layer weights of its own."
-            )
-
-
-def _run(net: nn.Module, images: Tensor, state: str) -> Any:
+def _run(net: nn.Module, training: bool, images: Tensor, state: str) -> Any:
     """What a network makes of images; if that fails, an error with the layer's name."""
-    started: list[str] = []
+    started = [""]
     hooks = [
         module.register_forward_pre_hook(lambda *_, name=name: started.append(name))
         for name, module in net.named_modules()
     ]
     try:
-        with torch.no_grad():
-            return net(images)
+        return net.train(training)(images)
     except Exception as error:  # others' code may fail in any way
         raise UnprunableError(
             f"{type(net).__name__} {state}fails at {started[-1] or 'its start'} with "
-            f"{len(images)} images of {images.shape[-1]} pixels a side: {error}"
+            f"{len(images)} images of {images.shape[-1]} pixels a side: "
+            f"{first_line(error)}"
         ) from error
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _compute_the_same(one: nn.Module, other: nn.Module, images: Tensor) -> bool:
+    try:
+        return _agree(one.double(), other.double(), images.double(), _TOLERANCE)
+    except Exception:  # others' code may ask for single precision somewhere
+        return _agree(one.float(), other.float(), images, _SINGLE_TOLERANCE)
+
+
+@torch.no_grad()
+def _agree(one: nn.Module, other: nn.Module, images: Tensor, tolerance: float) -> bool:
+    expected, got = one(images), other(images)
+    return bool((got - expected).abs().max() <= tolerance * expected.abs().max())
 
 
 def _liven(net: nn.Module) -> None:

@@ -1,6 +1,5 @@
 """The configuration of a search: the command line is generated from it."""
 
-import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from tyro.conf import arg
 
-from search.errors import RefusedError
 from search.front.names import CostName
 from search.paths import absolute, at_home, data_place
+from search.rules import MANY_TRIALS, check_rules
 from search.samplers.names import SamplerName
 
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ DEFAULT_ROOT_EPOCHS = 60
 
 DEFAULT_EPOCHS = 300
 """Of a search that is given neither `--max-epochs` nor `--trials`."""
-
-MANY_TRIALS = 10**9
-"""As good as no limit."""
 
 
 def _flag(metavar: str, text: str, *, default: str | None = None) -> Any:
@@ -215,7 +211,7 @@ class SearchConfig:
     cost: Annotated[
         CostName,
         arg(
-            help="What accuracy is traded against: params, trainable parameters; macs, "
+            help="What accuracy is traded against: params, parameters, frozen ones too; macs, "
             "multiply-adds for one image; bytes, of the fp32 weights and buffers; latency, "
             "milliseconds of a forward pass of one image, as a worker's device takes for it."
         ),
@@ -304,65 +300,7 @@ class SearchConfig:
     seed: Annotated[int, _flag("N", "Of everything that is drawn at random.")] = 0
 
     def __post_init__(self) -> None:
-        for flag, value, rule, holds in self._rules():
-            if not holds:
-                raise RefusedError(f"--{flag} must be {rule}, got {value}.")
-
-    def _rules(self) -> list[tuple[str, Any, str, bool]]:
-        counts: list[tuple[str, int | None, int, int]] = [
-            ("image-size", self.image_size, 16, 4096),
-            ("batch-size", self.batch_size, 2, 2**20),
-            ("root-epochs", self.root_epochs, 0, 10**6),
-            ("gpus", self.gpus, 0, 10**5),
-            ("trials-per-gpu", self.trials_per_gpu, 1, 100),
-            ("workers", self.workers, 1, 10**5),
-            ("trials", self.trials, 1, MANY_TRIALS),
-            ("max-epochs", self.max_epochs, 1, 10**12),
-            ("max-rounds", self.max_rounds, 1, 64),
-            ("confirm", self.confirm, 0, 1000),
-            ("round-to", self.round_to, 1, 1024),
-            ("seed", self.seed, 0, 2**63 - 1),
-        ]
-        rules: list[tuple[str, Any, str, bool]] = [
-            (flag, value, f"from {least} to {most}", value is None or least <= value <= most)
-            for flag, value, least, most in counts
-        ]
-        choices: list[tuple[str, tuple[object, ...], str, bool]] = [
-            ("rates", self.rates, "numbers in (0, 1]", all(0 < rate <= 1 for rate in self.rates)),
-            ("epochs", self.epochs, "numbers of at least 0", all(one >= 0 for one in self.epochs)),
-            ("lrs", self.lrs, "numbers above 0", all(0 < lr < math.inf for lr in self.lrs)),
-            ("allocations", self.allocations, "names", True),
-            ("starts", self.starts, "names, inherit among them,", "inherit" in self.starts),
-        ]
-        for flag, values, rule, holds in choices:
-            shown = " ".join(map(str, values)) or "nothing"
-            distinct = len(set(values)) == len(values) > 0
-            rules.append((flag, shown, f"one or more distinct {rule}", holds and distinct))
-        hours = self.max_hours
-        rules.append(("max-hours", hours, "above 0", hours is None or 0 < hours < math.inf))
-        whole = self.prune == "all" or self.model == "student"
-        rules.append(("prune", self.prune, "all for another --model than student", whole))
-        published = self.model.startswith(("torchvision:", "timm:"))
-        for rule, holds in (
-            ("left out beside --checkpoint", self.checkpoint is None),
-            ("of a torchvision: or timm: --model; others' are given by --checkpoint", published),
-        ):
-            rules.append(("weights", self.weights, rule, self.weights is None or holds))
-        if isinstance(numbers := self.normalize, tuple):
-            holds = all(0 <= mean <= 1 for mean in numbers[:3])
-            holds = holds and all(0 < std < math.inf for std in numbers[3:])
-            rule = "means from 0 to 1, and deviations above 0, of RGB divided by 255"
-            rules.append(("normalize", " ".join(map(str, numbers)), rule, holds))
-        idle = 1 in self.rates and 0 in self.epochs
-        rules.append(
-            (
-                "epochs",
-                "both",
-                "without 0 if --rates has 1 (such a round changes nothing)",
-                not idle,
-            )
-        )
-        return rules
+        check_rules(self)
 
     @property
     def trial_budget(self) -> int:

@@ -65,10 +65,14 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
     folder = ResultsFolder(config.folder)
     resume = config.resume is not None
     folder.check(resume=resume)
-    with failing_in_words(), worker_pool(pool_request(config)) as pool:
+    with (
+        listening(config, folder, console.line) as events,
+        failing_in_words(),
+        worker_pool(pool_request(config)) as pool,
+    ):
         source, data = open_images(config, console)
         root = find_root(config, folder, data)
-        with folder.locked(resume=resume), listening(config, folder, console.line) as events:
+        with folder.locked(resume=resume):
             search = open_search(config, folder, source, data, root, pool)
             for note in root.notes(config) if not resume else ():
                 console.line(note)

@@ -11,11 +11,6 @@ def in_words(error: OSError) -> str:
     return ": ".join(str(part) for part in (error.strerror, error.filename) if part is not None)
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or else its name."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 class SearchError(Exception):
     """Base of every error this package raises on purpose."""
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import torch
 
 from data import ImageData, SplitName
+from models import first_line
 from pruning import RoundRunner, Stage, StageStore, StoreError
 from search.console import Console
-from search.errors import first_line
 from search.workers.devices import exact_fp32
 from search.workers.worker import WorkerPlan
 

@@ -20,6 +20,7 @@ from search.results.folder import ResultsFolder
 from search.results.tables import candidates_csv, pareto_csv
 
 _WHOLE, _FINDINGS, _REFUSED = 0, 1, 2
+_TABLES = {"candidates.csv": candidates_csv, "pareto.csv": pareto_csv}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,14 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def inspect(folder: ResultsFolder, console: Console) -> list[str]:
     """What is not as it should be in a results folder, a line each; changes nothing.
 
+    Of a search that ended before its first network nothing is missing: --resume begins it again.
+
     Raises:
         RefusedError: No search lives there.
         LedgerError: Its ledger cannot be read.
     """
     config = from_record(folder.read()["config"])
     findings: list[str] = []
-    if not folder.stages.is_dir():
-        return ["stages/ is missing"]
+    if not folder.stages.is_dir():  # it is made before any of these
+        made = (folder.ledger, *(folder.path / name for name in _TABLES))
+        return ["stages/ is missing"] if any(path.exists() for path in made) else []
     damaged = {
         stage_id: reason
         for stage_id in stage_ids(folder.stages)
@@ -81,17 +85,15 @@ def inspect(folder: ResultsFolder, console: Console) -> list[str]:
     findings += [f"damaged: {reason}" for reason in damaged.values()]
     store = StageStore(folder.stages, without=damaged)
     trials = _trials(folder.ledger, config)
-    if trials is None:
+    begun = bool(len(store) or damaged)
+    if trials is None and begun:
         findings.append("study.db is missing; it is restored from the stages by --resume")
-    else:
-        findings += _unfinished_trials(store, trials)
+    findings += _unfinished_trials(store, trials or [])
     findings += _superfluous(folder, store)
-    for name, table in (
-        ("candidates.csv", candidates_csv(store, config.cost)),
-        ("pareto.csv", pareto_csv(store, config.cost)),
-    ):
+    for name, table_of in _TABLES.items():
         present = folder.path / name
-        if not present.is_file() or present.read_text() != table:
+        text = present.read_text() if present.is_file() else None
+        if text != table_of(store, config.cost) and (begun or text is not None):
             findings.append(f"{name} is not what the stages give; --mend writes it anew")
     console.line(f"{len(store)} networks whole, {len(trials or [])} trials")
     return findings
@@ -139,5 +141,5 @@ def _superfluous(folder: ResultsFolder, store: StageStore) -> list[str]:
 def _mend(folder: ResultsFolder) -> None:
     config = from_record(folder.read()["config"])
     store = StageStore(folder.stages, repair=True)
-    folder.put("candidates.csv", candidates_csv(store, config.cost))
-    folder.put("pareto.csv", pareto_csv(store, config.cost))
+    for name, table_of in _TABLES.items():
+        folder.put(name, table_of(store, config.cost))

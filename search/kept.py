@@ -78,8 +78,8 @@ def from_record(record: object) -> SearchConfig:
 def going_on(config: SearchConfig, kept: SearchConfig) -> SearchConfig:
     """The configuration of a run that goes on with a search.
 
-    What is not given anew stands as it was kept. But --workers is for the CPU: a new --gpus
-    replaces it.
+    What is not given anew stands as it was kept. But --workers is for the CPU, where a new --gpus
+    replaces it, and --trials-per-gpu is not, where --gpus 0 does.
 
     Args:
         config: As it was given, with the search's settings as defaults.
@@ -98,6 +98,8 @@ def going_on(config: SearchConfig, kept: SearchConfig) -> SearchConfig:
                 f"{_given(field.name, mine)}.\n"
                 "Leave the flag out, or start another search with --out."
             )
+    if config.gpus == 0 and config.trials_per_gpu == kept.trials_per_gpu:
+        return replace(config, trials_per_gpu=1)
     stale = config.gpus not in (0, kept.gpus) and config.workers == kept.workers
     return replace(config, workers=None) if stale else config
 

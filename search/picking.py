@@ -38,7 +38,7 @@ class Pick:
     """
 
     folder: Annotated[Path, tyro.conf.Positional, arg(metavar="DIR", help="A results folder.")]
-    max_params: Annotated[int | None, _limit("N", "Most trainable parameters.")] = None
+    max_params: Annotated[int | None, _limit("N", "Most parameters.")] = None
     max_macs: Annotated[int | None, _limit("N", "Most multiply-adds for one image.")] = None
     max_bytes: Annotated[
         int | None, _limit("N", "Most bytes of the fp32 weights and buffers.")

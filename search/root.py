@@ -114,6 +114,12 @@ def find_root(config: SearchConfig, folder: ResultsFolder, data: ImageData) -> R
         of_before = architecture_of(config, earlier)
         return Root(architecture=of_before, made_of=earlier, missing=str(error))
     if root.architecture.channels_at(0) == root.architecture.channels:
+        if config.round_to > 1:
+            raise RefusedError(
+                f"--round-to {config.round_to} leaves nothing to prune of "
+                f"{config.checkpoint or config.model}, whose layers have no more channels.\n"
+                "Give a smaller one."
+            )
         raise RefusedError(
             f"{config.checkpoint or config.model} has no channel left to prune; give a wider one."
         )
@@ -141,9 +147,17 @@ def architecture_of(config: SearchConfig, made_of: Mapping[str, Any]) -> Archite
     now = _identity(config, network, architecture)
     if now != {name: made_of.get(name) for name in now}:
         raise RefusedError(
-            f"The network of --model {config.model} is another than this search was started with."
+            f"--model {config.model} is another network than this search was started with.\n"
+            f"{_way_back(now['network'], made_of.get('network', {}))}"
         )
     return architecture
+
+
+def _way_back(now: Mapping[str, str], before: Mapping[str, str]) -> str:
+    """How to have the network again that a search was started with."""
+    if now != before and "sha256" in before:
+        return f"Put its file back as it was: of SHA-256 {before['sha256']}, by search.json."
+    return "Have its code, and the libraries that search.json names, as they were."
 
 
 def origin_of(

@@ -8,7 +8,7 @@ from torch import nn
 
 from data import ImageData
 from models import student_channels
-from pruning import Recipe, StudentArchitecture, fine_tune
+from pruning import Recipe, StudentArchitecture, evaluate, fine_tune, recalibrate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,3 +47,24 @@ class Bench:
             batch_size=recipe.batch_size,
             seed=seed,
         )
+
+
+def trained_accuracy(
+    net: nn.Module, data: ImageData, *, epochs: int, lr: float, seed: int
+) -> float:
+    """Train a network as the recipe trains roots and rounds; its accuracy on validation."""
+    recipe = Recipe()
+    generator = torch.Generator().manual_seed(seed)
+    fine_tune(
+        net,
+        data,
+        epochs=epochs,
+        lr=lr,
+        batch_size=recipe.batch_size,
+        weight_decay=recipe.weight_decay,
+        generator=generator,
+        decay=True,
+        warm_up=recipe.warm_up,
+    )
+    recalibrate(net, data, generator=generator)
+    return evaluate(net, data.validation, data.image_size).accuracy

@@ -28,8 +28,9 @@ from torch import Tensor, nn
 from data import DataSource, ImageData
 from experiments.instruments.hardware import hardware_line
 from experiments.instruments.subset import open_subset
+from experiments.rounds.bench import trained_accuracy
 from models import NamedNetwork
-from pruning import ChannelGroup, GraphArchitecture, Recipe, evaluate, fine_tune, recalibrate
+from pruning import ChannelGroup, GraphArchitecture, Recipe, evaluate, recalibrate
 from pruning.groups import channel_counts, places_of, transplant
 from pruning.importance import batch_norm_scale, keep_channels, path_norms
 
@@ -52,6 +53,8 @@ class Comparison:
     """Share of the width that is kept."""
     seeds: tuple[int, ...] = (1, 2, 3)
     root_epochs: int = 15
+    root_lr: float = Recipe().root_lr
+    """Networks without batch norms need a lower one."""
     epochs: int = 3
     lr: float = 4e-3
     train: int = 2000
@@ -145,14 +148,16 @@ def _compare(
     for seed in asked.seeds:
         torch.manual_seed(seed)
         root = architecture.build(architecture.channels)
-        accuracy = _train(root, data, asked.root_epochs, Recipe().root_lr, seed)
+        accuracy = trained_accuracy(
+            root, data, epochs=asked.root_epochs, lr=asked.root_lr, seed=seed
+        )
         print(f"  seed {seed}: root {accuracy:.4f}", flush=True)
         for rate, rule in product(asked.rates, names):
             torch.manual_seed(seed)
             net = _cut(root, architecture, rate, *_RULES[rule])
             recalibrate(net, data, generator=torch.Generator().manual_seed(seed))
             cut = evaluate(net, data.validation, _IMAGE_SIZE).accuracy
-            tuned = _train(net, data, asked.epochs, asked.lr, seed)
+            tuned = trained_accuracy(net, data, epochs=asked.epochs, lr=asked.lr, seed=seed)
             found.setdefault((rate, rule), []).append((cut, tuned))
     for (rate, rule), pairs in found.items():
         for what, values in zip(("cut", "tuned"), zip(*pairs, strict=True), strict=True):
@@ -169,24 +174,6 @@ def _cut(
     scores = [(normed if group.norms else bare)(root, group, counts) for group in groups]
     kept = keep_channels(scores, [channels[group.block] for group in groups])
     return transplant(root, architecture.build(channels), groups, kept)
-
-
-def _train(net: nn.Module, data: ImageData, epochs: int, lr: float, seed: int) -> float:
-    recipe = Recipe()
-    generator = torch.Generator().manual_seed(seed)
-    fine_tune(
-        net,
-        data,
-        epochs=epochs,
-        lr=lr,
-        batch_size=recipe.batch_size,
-        weight_decay=recipe.weight_decay,
-        generator=generator,
-        decay=True,
-        warm_up=recipe.warm_up,
-    )
-    recalibrate(net, data, generator=generator)
-    return evaluate(net, data.validation, _IMAGE_SIZE).accuracy
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from data import DataSource, ImageData, Split, open_data
 from experiments.instruments.hardware import hardware_line
-from pruning import Recipe, evaluate, fine_tune, recalibrate
+from experiments.rounds.bench import trained_accuracy
+from pruning import Recipe
 
 IMAGE_SIZE = 32
 RATES = (4e-3, 1e-3, 3e-4, 1e-4)
@@ -50,21 +51,28 @@ def main() -> None:
     digits = open_data(DataSource(data="digits", image_size=IMAGE_SIZE))
     print(hardware_line())
     begun = _fresh(asked, 0)
-    accuracy = _trained(begun, _part(fashion, slice(8000), 1000), 5, 2e-3, 0)
+    first = _part(fashion, slice(8000), 1000)
+    accuracy = trained_accuracy(begun, first, epochs=5, lr=2e-3, seed=0)
     print(f"{asked.network}: first {accuracy:.4f} on Fashion-MNIST", flush=True)
     targets = {"digits": digits, "Fashion-MNIST": _part(fashion, slice(10_000, 10_600), 2000)}
     for name, data in targets.items():
         for epochs in asked.epochs:
             print(f"{len(data.train)} images of {name}, {epochs} epochs")
             scratch = [
-                _trained(_fresh(asked, seed), data, epochs, Recipe().root_lr, seed)
+                trained_accuracy(
+                    _fresh(asked, seed), data, epochs=epochs, lr=Recipe().root_lr, seed=seed
+                )
                 for seed in asked.seeds
             ]
             print("  scratch ", *(f"{one:.4f}" for one in scratch), flush=True)
             for lr in RATES:
                 further = [
-                    _trained(
-                        _with_new_head(asked, begun.state_dict(), seed), data, epochs, lr, seed
+                    trained_accuracy(
+                        _with_new_head(asked, begun.state_dict(), seed),
+                        data,
+                        epochs=epochs,
+                        lr=lr,
+                        seed=seed,
                     )
                     for seed in asked.seeds
                 ]
@@ -83,25 +91,6 @@ def _with_new_head(asked: TrainingOn, state: Mapping[str, Tensor], seed: int) ->
     head = [*fresh][-2:]  # weight and bias
     net.load_state_dict({**state, **{name: fresh[name] for name in head}})
     return net
-
-
-def _trained(net: nn.Module, data: ImageData, epochs: int, lr: float, seed: int) -> float:
-    """Train it as a root; its accuracy on validation."""
-    recipe = Recipe()
-    generator = torch.Generator().manual_seed(seed)
-    fine_tune(
-        net,
-        data,
-        epochs=epochs,
-        lr=lr,
-        batch_size=recipe.batch_size,
-        weight_decay=recipe.weight_decay,
-        generator=generator,
-        decay=True,
-        warm_up=recipe.warm_up,
-    )
-    recalibrate(net, data, generator=generator)
-    return evaluate(net, data.validation, IMAGE_SIZE).accuracy
 
 
 def _part(data: ImageData, train: slice, validation: int) -> ImageData:

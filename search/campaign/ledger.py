@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
+from models import first_line
 from pruning import Round, Schedule, Stage
 from pruning.durable import replace_file
 from search.errors import LedgerError
@@ -206,8 +207,8 @@ class Ledger:
         except (SQLAlchemyError, StorageInternalError) as error:
             cause = error.__cause__ if isinstance(error, StorageInternalError) else error
             origin = getattr(cause, "orig", None)
-            text = str(origin or cause or error).splitlines()[0]
-            message = f"{self._path} cannot be used: {text}."
+            reason = first_line(origin or cause or error)
+            message = f"{self._path} cannot be used: {reason}."
             if type(origin) is sqlite3.DatabaseError:  # not one of its kinds: the file is damaged
                 message += f" {_WAY_OUT}"
             raise LedgerError(message) from error

@@ -3,8 +3,8 @@
 from typing import Literal, TypeAlias
 
 CostName: TypeAlias = Literal["params", "macs", "bytes", "latency"]
-"""`params`: trainable parameters. `macs`: multiply-adds for one image. `bytes`: of the fp32 state
-dict's tensors, buffers included. `latency`: milliseconds of a forward pass of one image."""
+"""`params`: parameters, frozen ones too. `macs`: multiply-adds for one image. `bytes`: of the fp32
+state dict's tensors, buffers included. `latency`: milliseconds of a forward pass of one image."""
 
 UNITS: dict[CostName, str] = {
     "params": "parameters",

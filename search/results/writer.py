@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from models import first_line
 from pruning import StageStore
-from search.errors import first_line
 from search.front.names import CostName
 from search.results.folder import ResultsFolder
 from search.results.page import Subject, publish

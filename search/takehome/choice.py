@@ -15,7 +15,7 @@ class Wish:
     """What a network may cost, and what it must reach.
 
     Attributes:
-        max_params: Most trainable parameters.
+        max_params: Most parameters.
         max_macs: Most multiply-adds for one image.
         max_bytes: Most bytes of the fp32 state dict.
         max_latency: Most milliseconds of a forward pass, as the search measured it.

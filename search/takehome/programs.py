@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from search.errors import RefusedError, first_line
+from models import first_line
+from search.errors import RefusedError
 
 Program = Callable[[Tensor], Tensor]
 """From images (N, 3, H, W), float32 in [0, 1], to logits (N, classes)."""

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from data import ImageData
+from models import first_line
 from pruning import Metrics, NonFiniteError, RoundRunner, Stage, StageStore, center_crops
 from search.configuration import SearchConfig
 from search.console import Console
-from search.errors import RefusedError, first_line
+from search.errors import RefusedError
 from search.images import open_images
 from search.kept import from_record
 from search.loading import load_network

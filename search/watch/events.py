@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from search.errors import RefusedError, first_line, in_words
+from models import first_line
+from search.errors import RefusedError, in_words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

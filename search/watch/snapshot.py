@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from pruning import Stage
 from search.campaign.campaign import Campaign, Progress
-from search.configuration import MANY_TRIALS
 from search.console import duration
 from search.front.cost import cost_of
 from search.front.names import CostName
 from search.front.stages import front
+from search.rules import MANY_TRIALS
 from search.workers.store_actor import Activity
 
 _SHARES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
@@ -93,7 +93,8 @@ class Snapshot:
         """All of it in a line."""
         parts = [*self.counts(), *self.times()]
         if self.root is None:
-            parts = [*map(describe_activity, self.activities.values()), *self.times()]
+            doing = [*map(describe_activity, self.activities.values())] or ["starting"]
+            parts = [*doing, *self.times()]
         return " | ".join(parts)
 
     def best(self) -> Iterator[tuple[float, Stage]]:

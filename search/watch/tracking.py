@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from search.errors import RefusedError, first_line, missing_package
+from models import first_line
+from search.errors import RefusedError, missing_package
 from search.results.folder import ResultsFolder
 from search.watch.events import Event
 from search.watch.scalars import Scalars

@@ -6,8 +6,9 @@ from typing import Literal
 
 import torch
 
+from models import first_line
 from pruning import Precision
-from search.errors import RefusedError, first_line
+from search.errors import RefusedError
 
 _BF16_PIXELS = 128
 
@@ -92,7 +93,8 @@ def make_pool(request: PoolRequest, *, cards: Cards, cores: int) -> Pool:
         cores: Cores of this machine, or of the cluster.
 
     Raises:
-        RefusedError: More GPUs were asked for than there are, or they cannot be used.
+        RefusedError: More GPUs were asked for than there are, they cannot be used, or what was
+            asked for is for the other kind of device.
     """
     gpus = cards.count if request.gpus is None else request.gpus
     _check(request, gpus, cards)
@@ -118,7 +120,7 @@ def make_pool(request: PoolRequest, *, cards: Cards, cores: int) -> Pool:
 
 
 def _check(request: PoolRequest, gpus: int, cards: Cards) -> None:
-    """Refuse GPUs that cannot be had; see `make_pool`."""
+    """Refuse GPUs that cannot be had, and shares of what is not used; see `make_pool`."""
     if gpus > cards.count:
         raise RefusedError(
             f"--gpus {gpus} was asked for, but there are {cards.count}.\n"
@@ -133,6 +135,11 @@ def _check(request: PoolRequest, gpus: int, cards: Cards) -> None:
         raise RefusedError(
             f"--workers {request.workers} is how many trials run at once on the CPU, and not on "
             f"{gpus} GPU(s).\nGive --gpus with --trials-per-gpu, or --gpus 0 with --workers."
+        )
+    if not gpus and request.trials_per_gpu > 1:
+        raise RefusedError(
+            f"--trials-per-gpu {request.trials_per_gpu} is how many trials share a GPU, and none "
+            "is used.\nGive --gpus with it, or --gpus 0 with --workers."
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from models import first_line
 from search.errors import BrokenOffError
 from search.workers.cards import free_cards
 from search.workers.devices import (
@@ -74,7 +75,7 @@ def failing_in_words() -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayError as error:
-        raise BrokenOffError(f"Ray failed: {str(error).splitlines()[0]}") from error
+        raise BrokenOffError(f"Ray failed: {first_line(error)}") from error
 
 
 @contextmanager

@@ -21,9 +21,10 @@ from ray._raylet import (  # type: ignore[attr-defined]
     Config,
     GcsClient,
 )
-from ray.exceptions import AuthenticationError, RayError
+from ray.exceptions import AuthenticationError
 from ray.job_config import JobConfig
 
+from models import first_line
 from search.errors import BrokenOffError, RefusedError
 from search.workers.devices import Pool
 
@@ -82,11 +83,11 @@ def start_ray(pool: Pool) -> None:
                 _temp_dir=str(scratch),
                 **_options(),
             )
-    except (RayError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises bare ones, too
         raise BrokenOffError(
-            f"Ray cannot start: {str(error).splitlines()[0]}\n"
-            f"Its logs are in {scratch}/session_latest/logs; it needs memory, disk space and "
-            "processes."
+            f"Ray cannot start: {first_line(error)}\n"
+            f"Its logs are in {scratch}/session_latest/logs; it needs memory, disk space, "
+            "processes, and files of any size (ulimit -a)."
         ) from error
 
 
@@ -98,7 +99,7 @@ def join_ray(address: str) -> None:
             that RAY_ADDRESS names.
 
     Raises:
-        RefusedError: There is none, or it asks for another token.
+        RefusedError: There is none, it asks for another token, or it cannot be joined.
     """
     if address.startswith("ray://"):
         raise RefusedError(
@@ -106,16 +107,21 @@ def join_ray(address: str) -> None:
             "Start the search on a machine of the cluster, with --address auto."
         )
     found = _last_started() if address == "auto" else address
+    shown = address if found == address else f"{address}, which is {found}"
+    way_out = "Start one with `ray start --head`, or use a private Ray by --address local."
     host, _, port = found.rpartition(":")
     try:  # Ray itself would try for minutes
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise RefusedError(f"There is no Ray cluster at --address {shown}.\n{way_out}") from error
+    try:
         _agree_on_token(found)
         ray.init(address=found, **_options())
-    except (OSError, ValueError, RayError, RuntimeError) as error:
-        shown = address if found == address else f"{address}, which is {found}"
+    except RefusedError:
+        raise
+    except Exception as error:  # Ray raises bare ones, too
         raise RefusedError(
-            f"There is no Ray cluster at --address {shown}.\n"
-            "Start one with `ray start --head`, or use a private Ray by --address local."
+            f"No Ray cluster can be joined at --address {shown}: {first_line(error)}\n{way_out}"
         ) from error
 
 

@@ -12,6 +12,7 @@ from ray.exceptions import RayError
 from torch import Tensor
 
 from data import DataError, DataSource, SplitName, open_data
+from models import first_line
 from pruning import (
     Architecture,
     Draft,
@@ -27,7 +28,7 @@ from pruning import (
     device_name,
     keep_freed_memory,
 )
-from search.errors import DIVERGED, SearchError, first_line
+from search.errors import DIVERGED, SearchError
 from search.workers.devices import prepare_process
 from search.workers.store_actor import Activity, Task
 

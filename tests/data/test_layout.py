@@ -184,6 +184,12 @@ def test_what_validates_depends_on_names_and_classes_only() -> None:
         (TRAIN, TRAIN, grouped(apple=()), "testing/ holds none"),
         (flat("0_0.jpg"), TRAIN, TRAIN, "at least 2 images, found 0_0.jpg alone"),
         (flat("0_0.jpg", "cat.jpg"), TRAIN, TRAIN, "1 of 2: training/cat.jpg"),
+        (
+            flat("hot_dog_0.jpg", "0_0.jpg"),
+            TRAIN,
+            TRAIN,
+            "must be a number, as in 3_120.jpg; .*dog",
+        ),
         (TRAIN, flat("0001.jpg"), TRAIN, "1 of 1: validation/0001.jpg"),
         (TRAIN, TRAIN, flat("0_0.jpg", "0001.jpg"), "1 of 2: testing/0001.jpg"),
         (TRAIN, flat("11_0.jpg"), TRAIN, r"0\.\.10.*outside it 1 of 1: validation/11_0.jpg"),

@@ -121,19 +121,37 @@ def test_what_has_no_layout_is_told_which_there_are(
     first, second = str(caught.value).splitlines()
     for known in ("train/", "val/", "test/", "evaluation/", "{class}_{index}.jpg", "a class"):
         assert known in first
-    assert second.startswith("Found cat, dog; missing: training, testing;")
+    assert second.startswith("Found cat, dog; missing: training;")
 
 
-def test_without_testing_the_way_out_is_a_name(tmp_path: Path, write_folder: WriteFolder) -> None:
-    root = write_folder(tmp_path / "set", names_of("train", "val"))
-    with pytest.raises(DataError, match=r"Found train, val; missing: testing; .* rename val to"):
-        open_folder(root)
+@pytest.mark.parametrize("form", ["{}/{}_{}.png", "{}/{}/{}.png"], ids=["flat", "grouped"])
+def test_without_testing_nothing_is_tested(
+    tmp_path: Path, write_folder: WriteFolder, form: str
+) -> None:
+    names = [form.format(split, label, at) for split in ("train", "val") for label in (0, 1)
+             for at in range(2)]  # fmt: skip
+    root = write_folder(tmp_path / "set", tuple(names))
+    for _ in ("packed", "mapped"):
+        data = open_folder(root).to("cpu")
+        assert (len(data.train), len(data.validation), len(data.test)) == (4, 4, 0)
+        assert not data.test.labelled
+        assert "4 to train, 4 to validate, 0 to test; 2 classes" in data.summary
+        assert data.notes == ("There is no testing split: test_accuracy stays empty",)
+
+
+def test_training_images_alone_train_and_validate(
+    tmp_path: Path, write_folder: WriteFolder
+) -> None:
+    names = tuple(f"train/{pet}/{at}.png" for pet in ("cat", "dog") for at in range(7))
+    data = open_folder(write_folder(tmp_path / "set", names))
+    assert (len(data.train), len(data.validation), len(data.test)) == (12, 2, 0)
+    assert len(data.notes) == 2
 
 
 def test_a_folder_linked_into_itself_ends(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "again").symlink_to(".")
-    with pytest.raises(DataError, match="missing: training, testing"):
+    with pytest.raises(DataError, match="missing: training"):
         find_splits(tmp_path / "set")
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.named import NamedNetwork, NetworkError
+from models import NamedNetwork, NetworkError
 
 FILE = """
 from pathlib import Path
@@ -83,7 +83,10 @@ def test_a_file_is_told_by_its_content_not_by_its_place(file: Path, tmp_path: Pa
     [
         ("resnet18", "names no network"),
         ("torchvision:", "names no network"),
-        ("torchvision:resnet17", "it has resnet"),
+        ("torchvision:resnet17", "it has resnet18"),
+        ("torchvision:ResNet18", r"it has resnet18\.$"),
+        ("torchvision:efficientnet_b10", "it has efficientnet_b1"),
+        ("torchvision:RegNet", "it has regnet_x_16gf, .*, regnet_x_400mf.$"),
         ("torchvision:../x", "has no network"),
         ("nowhere.py:small", "cannot be read"),
         ("no_such_package.nets:small", "cannot be imported"),

@@ -30,6 +30,7 @@ from pruning import (
 )
 from pruning.groups import channel_counts, load_tensors, places_of
 from pruning.importance import channel_scores, keep_channels
+from pruning.layers import BATCH_NORMS
 from tests.pruning.factories import (
     Called,
     Handmade,
@@ -38,6 +39,14 @@ from tests.pruning.factories import (
     Split,
     Torchvision,
     student,
+)
+from tests.pruning.oddities import (
+    InSingle,
+    Reused,
+    frozen_backbone,
+    group_norm_of_fours,
+    group_norm_of_pairs,
+    synchronised,
 )
 
 SLOW = (
@@ -55,6 +64,10 @@ FAST = ("mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "r
 TORCHVISION = (*FAST, "squeezenet1_1")
 FACTORIES = [
     pytest.param(Called(Handmade), id="handmade"),
+    *(
+        pytest.param(Called(one), id=one.__name__)
+        for one in (Reused, synchronised, group_norm_of_pairs, frozen_backbone)
+    ),
     *(pytest.param(Torchvision(name), id=name) for name in TORCHVISION),
     *(pytest.param(Torchvision(name), id=name, marks=pytest.mark.slow) for name in SLOW),
 ]
@@ -75,7 +88,7 @@ def random_net(factory: Factory, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     net = factory.build()
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        if isinstance(module, BATCH_NORMS):
             nn.init.normal_(module.weight)
             nn.init.normal_(module.bias)
             module.momentum = 1.0
@@ -268,6 +281,26 @@ def test_networks_that_need_values_are_built_with_them(function: Callable[[], nn
     assert architecture.macs([2], 32) == 32**2 * 2 * 27 + 20
     torch.manual_seed(0)
     assert architecture.build([2])(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_groups_of_a_norm_lose_channels_alike() -> None:
+    architecture = architecture_of(Called(group_norm_of_fours))
+    assert architecture.channels == (4,)
+    norm = architecture.build([1]).get_submodule("1")
+    assert (norm.num_groups, norm.num_channels) == (2, 2)
+
+
+def test_a_network_that_asks_for_single_precision_is_tried_out_in_it() -> None:
+    assert architecture_of(Called(InSingle)).channels == (8,)
+
+
+def test_frozen_parameters_count_and_stay_frozen() -> None:
+    """As large in use as others."""
+    architecture = architecture_of(Called(frozen_backbone))
+    net = architecture.build(architecture.channels_at(0.5))
+    frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
+    assert frozen == {name for name, _ in net.named_parameters() if not name.startswith("4")}
+    assert architecture.params((4, 6)) == sum(one.numel() for one in net.parameters())
 
 
 @pytest.mark.parametrize(("start", "allocation"), [("inherit", "global"), ("fresh", "uniform")])

@@ -318,6 +318,19 @@ def test_recalibration_sees_what_evaluation_does(digits: ImageData) -> None:
     assert torch.equal(net[1].running_var, plain[1].running_var)
 
 
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d(3), nn.SyncBatchNorm(3)])
+def test_recalibration_takes_statistics_of_any_batch_norm(
+    digits: ImageData, norm: nn.BatchNorm1d | nn.SyncBatchNorm
+) -> None:
+    """As of those in front of a classifier."""
+    net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), norm)
+    recalibrate(net, digits, generator=generator())
+    everything = torch.arange(len(digits.train))
+    images = gather_center(digits.train, everything, digits.image_size).double() / 255
+    exact = images.mean((0, 1, 2))
+    torch.testing.assert_close(norm.running_mean.double(), exact, rtol=1e-3, atol=1e-4)
+
+
 def test_recalibration_is_the_library_s_plain_average_to_the_bit(
     digits: ImageData, architecture: StudentArchitecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

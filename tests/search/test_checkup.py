@@ -114,3 +114,28 @@ def test_a_damaged_ledger_is_named_as_it_lies(
     (whole / "study.db").write_bytes(b"not a database, but longer than a page's header " * 9)
     assert main([str(whole)]) == 2
     assert f"{whole / 'study.db'} cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("made", [[], ["stages"], ["stages", "study.db"]])
+def test_a_search_that_ended_before_its_first_network_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], made: list[str]
+) -> None:
+    """As a kill leaves it, in the order in which its parts are made."""
+    folder = ResultsFolder(tmp_path)
+    folder.write({"config": to_record(SearchConfig())})
+    if "stages" in made:
+        folder.stages.mkdir()
+    if "study.db" in made:
+        Ledger(folder.ledger, SearchConfig().space())
+    before = snapshot(tmp_path)
+    code, output = checked(tmp_path, capsys)
+    assert (code, output.splitlines()[-1]) == (0, "All is whole.")
+    assert snapshot(tmp_path) == before
+
+
+def test_lost_stages_are_said(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(whole / "stages")
+    (whole / "study.db").unlink()
+    code, output = checked(whole, capsys)
+    assert code == 1
+    assert "stages/ is missing" in output

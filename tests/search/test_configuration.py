@@ -215,6 +215,17 @@ def test_workers_of_the_cpu_are_not_kept_for_gpus(
 
 
 @pytest.mark.parametrize(
+    ("given", "trials_per_gpu"),
+    [({}, 2), ({"gpus": 4}, 2), ({"gpus": 0}, 1), ({"gpus": 0, "trials_per_gpu": 3}, 3)],
+)
+def test_shares_of_gpus_are_not_kept_for_the_cpu(
+    given: dict[str, Any], trials_per_gpu: int
+) -> None:
+    before = SearchConfig(gpus=2, trials_per_gpu=2)
+    assert going_on(replace(before, **given), before).trials_per_gpu == trials_per_gpu
+
+
+@pytest.mark.parametrize(
     ("trials", "max_epochs", "expected"),
     [
         (None, None, (MANY_TRIALS, DEFAULT_EPOCHS)),

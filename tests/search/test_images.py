@@ -69,6 +69,14 @@ def test_the_start_says_where_validation_images_come_from(here: Here) -> None:
     assert "every 6th image of training/" in note
 
 
+def test_the_start_says_that_nothing_is_tested(here: Here) -> None:
+    write(name for name in PETS if not name.startswith("testing"))
+    assert said(here, "--data", "pets") == [
+        "Images: 12 to train, 12 to validate, 0 to test; 2 classes: cat, dog.",
+        "There is no testing split: test_accuracy stays empty.",
+    ]
+
+
 def test_an_unknown_layout_is_refused_in_two_lines(here: Here) -> None:
     write(("cat/1.png", "dog/1.png"))
     done = here("--data", "pets")

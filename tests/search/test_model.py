@@ -9,13 +9,23 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from ray.cluster_utils import Cluster
 from torch import nn
 
 from data import DataSource, gather_center, open_data
 from pruning import StageStore
 from search.errors import RefusedError
 from search.loading import load_network
-from tests.command import GIVEN, SMALL, Command, Here, states, wait_for_output, wait_for_stages
+from tests.command import (
+    BRIEF,
+    GIVEN,
+    SMALL,
+    Command,
+    Here,
+    states,
+    wait_for_output,
+    wait_for_stages,
+)
 
 # As a user would write it: a concatenation, a grouped convolution, squeeze-and-excitation.
 NETS = """
@@ -117,8 +127,32 @@ def test_a_network_of_ones_own_is_pruned_killed_and_loaded_again(
     refused = here("--resume", "out", "--trials", "6")
     assert refused.returncode == 2
     assert "another" in refused.stderr
-    with pytest.raises(RefusedError, match="another"):
+    kept = json.loads((folder / "search.json").read_text())["root"]["network"]["sha256"]
+    with pytest.raises(RefusedError, match=f"another network .*\nPut its file back .*{kept}"):
         load_network(folder, table["stage"].iloc[0])
+
+
+@pytest.mark.slow
+def test_a_network_of_ones_own_reaches_every_machine_of_a_cluster(
+    command: Command, nets: Path
+) -> None:
+    """Its file is gone once the search runs: each node builds the network from what it is told."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1}, shutdown_at_exit=False)
+    try:
+        cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        process = command.start(
+            *BRIEF, "--workers", "2", "--trials", "5", "--out", "out", "--model", "nets.py:Net",
+            "--address", cluster.address,
+        )  # fmt: skip
+        wait_for_stages(command.folder / "out", 1)
+        nets.unlink()
+        output, errors = process.communicate(timeout=300)
+    finally:
+        cluster.shutdown()
+    assert process.returncode == 0, errors
+    assert "on 2 worker(s)" in output
+    assert len(states(command.folder / "out")) == 5
 
 
 @pytest.mark.slow
@@ -202,6 +236,7 @@ def _root(folder: Path) -> str:
         (["--model", "resnet18"], "names no network"),
         (["--model", "torchvision:resnet17"], "it has resnet"),
         (["--model", "nowhere.py:Net"], "cannot be read"),
+        (["--model", "torchvision:ResNet18"], "it has resnet18."),
         (["--model", "nets.py:Nothing"], "no factory"),
         (["--model", "nets.py:failing"], "no weights for you"),
         (["--model", "nets.py:deaf"], "7"),
@@ -209,6 +244,11 @@ def _root(folder: Path) -> str:
         (["--model", "torchvision:shufflenet_v2_x0_5"], "shufflenet"),
         (["--model", "nets.py:Net", "--checkpoint", "nets.py"], "nets.py"),
         (["--model", "nets.py:Net", "--round-to", "0"], "--round-to"),
+        (
+            ["--model", "nets.py:Net", "--round-to", "300"],
+            "--round-to 300 leaves nothing to prune",
+        ),
+        (["--round-to", "600"], "--round-to 600 leaves nothing to prune of student"),
         (["--model", "nets.py:Net", "--prune", "notebook"], "--prune must be all"),
     ],
 )

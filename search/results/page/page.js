@@ -102,26 +102,7 @@ function choicesTable(page, choices) {
     ),
   );
   const heads = ["", "choice", "rounds", "epochs", "on paths", "change"];
-  return make(
-    "div",
-    { class: "wide" },
-    make(
-      "table",
-      {},
-      make(
-        "thead",
-        {},
-        make(
-          "tr",
-          {},
-          ...heads.map((head, place) =>
-            make("th", { scope: "col", class: place === 0 || place === 4 ? "text" : null }, head),
-          ),
-        ),
-      ),
-      make("tbody", {}, ...rows),
-    ),
-  );
+  return plainTable(heads, [0, 4], rows);
 }
 
 const FLATTERED = "The front was chosen by validation accuracy, which flatters it.";

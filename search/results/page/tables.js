@@ -164,6 +164,18 @@ function buildTable(container, page, choose) {
   };
 }
 
+/** A table that does not sort; `texts` are the places of the columns that hold text. */
+function plainTable(heads, texts, rows) {
+  const cells = heads.map((head, place) =>
+    make("th", { scope: "col", class: texts.includes(place) ? "text" : null }, head),
+  );
+  return make(
+    "div",
+    { class: "wide" },
+    make("table", {}, make("thead", {}, make("tr", {}, ...cells)), make("tbody", {}, ...rows)),
+  );
+}
+
 /** What is known of one network: the rounds that made it, and how to load it. */
 function showNetwork(container, page, row) {
   const line = ancestry(page, row);
@@ -191,26 +203,7 @@ function showNetwork(container, page, row) {
       make("code", {}, row.stage),
       `: ${accuracy(row.val_accuracy)} with ${count(row.cost)} ${page.unit}`,
     ),
-    make(
-      "div",
-      { class: "wide" },
-      make(
-        "table",
-        {},
-        make(
-          "thead",
-          {},
-          make(
-            "tr",
-            {},
-            ...heads.map((head, place) =>
-              make("th", { scope: "col", class: place > 1 ? null : "text" }, head),
-            ),
-          ),
-        ),
-        make("tbody", {}, ...rounds),
-      ),
-    ),
+    plainTable(heads, [0, 1], rounds),
     make("pre", {}, loading(page, row)),
     copyButton("copy these lines", () => loading(page, row)),
     " ",

@@ -60,6 +60,7 @@ def test_what_is_best_under_a_budget_is_the_best_that_fits(
 
 
 def test_before_the_root_is_there_it_is_said_what_it_is_at(campaign: Campaign) -> None:
+    assert taken(campaign).line() == "starting | 1:00 | about 3:00 left"
     activity = {0: Activity(round=0, epoch=3, epochs=60, accuracy=0.71)}
     assert "root, epoch 3/60, in training 0.710" in taken(campaign, activity).line()
     text = shown(taken(campaign, activity))

@@ -66,6 +66,8 @@ def test_no_trial_runs_beside_those_that_were_asked_for_where_ray_has_room() -> 
     [
         ({"gpus": 3}, Cards(count=2), r"--gpus 3 .* there are 2"),
         ({"workers": 3}, Cards(count=2), r"--workers 3 .* on the CPU, .*\n.*--gpus 0"),
+        ({"gpus": 0, "trials_per_gpu": 2}, Cards(count=2), r"--trials-per-gpu 2 .*\n.*--workers"),
+        ({"trials_per_gpu": 2}, Cards(), r"--trials-per-gpu 2 .* none is used\.\n.*--workers"),
         ({}, Cards(count=2, failure="driver too old"), r"driver too old\n.*--gpus 0"),
         ({"gpus": 1}, Cards(count=2, failure="driver too old"), r"driver too old\n.*--gpus 0"),
     ],

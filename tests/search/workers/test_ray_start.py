@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from data import DataSource, open_data
 from search.errors import RefusedError
 from search.workers import ray_start
 from search.workers.ray_start import check_room
-from tests.command import SMALL, Command
+from tests.command import RUN, SMALL, Command
 
 Head = Callable[..., str]
 
@@ -126,3 +127,26 @@ def test_a_cluster_is_shown_a_token_if_it_asks_for_one(
     open_to_all = head(26380, RAY_AUTH_MODE="disabled")
     done = right(*search, open_to_all, "--out", "open")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_private_ray_that_does_not_start_ends_in_words(
+    command: Command, packs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its daemons may write no file of more than 500 KB, and die of it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(packs))
+    open_data(DataSource(data="digits", image_size=16))  # its pack is larger
+    limited = subprocess.run(
+        ["bash", "-c", 'ulimit -f 500; exec "$@"', "bash", sys.executable, str(RUN), *SMALL],
+        check=False,
+        cwd=command.folder,
+        env=command.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert limited.returncode == 2
+    cannot, way_out, go_on = limited.stderr.splitlines()
+    assert cannot.startswith("Ray cannot start: ")
+    assert "ulimit" in way_out
+    assert go_on.endswith("--resume results/digits")
