@@ -36,6 +36,8 @@ class SearchConfig:
     form the best trade-off between validation accuracy and a cost, its parameters. Results are
     in the folder of --out: pareto.csv is the front, candidates.csv all networks that were made,
     stages/ their weights. Interrupt it at any time; --resume goes on where it stopped.
+
+    Exit codes: 0, done; 2, refused, or broken off for a reason that is said; 130, interrupted.
     """
 
     data: Annotated[

@@ -27,8 +27,9 @@ _TABLES = {"candidates.csv": candidates_csv, "pareto.csv": pareto_csv}
 class CheckUp:
     """Look at a results folder and say what is whole, missing, damaged or superfluous.
 
-    Nothing is changed without --mend. What is missing comes back with `run.py --resume`. Exit
-    code 0: all is whole; 1: something is not; 2: refused.
+    Nothing is changed without --mend. What is missing comes back with `run.py --resume`.
+
+    Exit codes: 0, all is whole; 1, something is not; 2, refused.
     """
 
     folder: Annotated[

@@ -33,8 +33,8 @@ class Pick:
     torch.export, model.safetensors, model.json with classes and input, and predict.py, which
     classifies image files. All were tried on the search's images, if these are at hand.
 
-    Exit codes are 0, done; 1, a file does something else than the network, and nothing was
-    written; and 2, refused.
+    Exit codes: 0, done; 1, a file does something else than the network, and nothing was
+    written; 2, refused; 130, interrupted.
     """
 
     folder: Annotated[Path, tyro.conf.Positional, arg(metavar="DIR", help="A results folder.")]

@@ -19,6 +19,19 @@ FORMAT = 2
 class ResultsFolder:
     """Names and access of one search's files.
 
+    - `pareto.csv`: the front, by ascending cost
+    - `candidates.csv`: every network that was made
+    - `report.html`: all of it to look at, in one file that needs no network
+    - `pareto.png`: the front as a picture
+    - `stages/<id>/`: a network, `model.safetensors`, and its record, `stage.json`
+    - `stages/.damaged-<id>-<n>/`: a network that was set aside, and trained again
+    - `study.db`: the ledger, an Optuna study, which optuna-dashboard opens
+    - `search.json`: configuration, versions, hardware, the data's fingerprint
+    - `picked/<id>/`: a network that pick.py has taken home
+    - `.lock`: held by the run that works on the folder
+
+    The ledger, the stages and search.json are what a search is; the rest is made of them.
+
     A folder becomes a search when search.json is renamed into place. From then on it can be
     resumed, whatever else is missing.
 

@@ -10,32 +10,35 @@ from pruning import Stage, StageStore
 from search.front.names import CostName
 from search.front.stages import front
 
-COLUMNS = (
-    "stage",
-    "trial",
-    "round",
-    "width_mult",
-    "channels",
-    "params",
-    "macs",
-    "size_bytes",
-    "val_loss",
-    "val_accuracy",
-    "test_accuracy",
-    "rates",
-    "epochs",
-    "lrs",
-    "seconds",
-    "executed_epochs",
-    "allocations",
-    "starts",
-    "repeats",
-    "repeats_val_mean",
-    "repeats_val_std",
-    "repeats_test_mean",
-    "repeats_test_std",
-    "latency_ms",
-)
+COLUMNS = {
+    "stage": "id of the network, and the name of its folder in stages/",
+    "trial": "the first trial that asked for it; the root's is 0",
+    "round": "rounds from the root to it",
+    "width_mult": "product of the rates",
+    "channels": "channels of the eight blocks, or of another network's groups; a JSON list",
+    "params": "parameters, frozen ones too",
+    "macs": "multiply-adds for one image",
+    "size_bytes": "bytes of the fp32 state dict, buffers included",
+    "val_loss": "mean cross-entropy on validation images",
+    "val_accuracy": "accuracy on validation images, in [0, 1]",
+    "test_accuracy": "accuracy on test images, of the front when the search has ended",
+    "rates": "the schedule's rates, the share of the present width that each round kept; JSON",
+    "epochs": "the schedule's fine-tuning epochs, one number a round; JSON",
+    "lrs": "the schedule's learning rates, one a round; JSON",
+    "seconds": "what its last round took on its worker, training and evaluation",
+    "executed_epochs": "fine-tuning epochs of the search up to and including it",
+    "allocations": "how the schedule's rounds divided the channels they kept; JSON",
+    "starts": "what the schedule's rounds began with, inherited weights or fresh ones; JSON",
+    "repeats": "how often --confirm has trained its last round again",
+    "repeats_val_mean": "mean accuracy of the repeats on validation images",
+    "repeats_val_std": "sample standard deviation of the same",
+    "repeats_test_mean": "mean accuracy of the repeats on test images",
+    "repeats_test_std": "sample standard deviation of the same",
+    "latency_ms": "milliseconds of a forward pass of one image, fp32, eager, on the worker's "
+    "device; on a CPU, of one thread",
+}
+"""What stands in both tables, in this order."""
+
 COST_COLUMNS: dict[CostName, str] = {
     "params": "params",
     "macs": "macs",
