@@ -15,7 +15,7 @@ from search.errors import RefusedError, in_words
 class Event:
     """Something that happened.
 
-    Each has its name, and fields of its own:
+    Each has a `time` (UTC, ISO 8601), its name as `event`, and fields of its own:
 
     - `start`: `folder`, `sampler`, `workers`, `device_type`, `cost`, `max_epochs`, `trials`
     - `stage`: `stage`, `parent`, `trial`, `round`, `params`, `macs`, `size_bytes`, `latency_ms`,
