@@ -1,4 +1,6 @@
+import inspect
 import json
+import re
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +56,10 @@ def test_the_log_has_what_happens(tmp_path: Path, store: StageStore, ledger: Led
     last = [event for event in kept if event["event"] == "progress"][-1]
     assert last["hypervolume"] == campaign.progress().hypervolume
     assert last["executed_epochs"] == store.executed_epochs
+    documented = dict(re.findall(r"^- `(\w+)`([^-]*)", inspect.getdoc(Event) or "", re.MULTILINE))
+    for event in kept:
+        fields = set(re.findall(r"`(\w+)`", documented[event["event"]]))
+        assert event.keys() == {"time", "event"} | fields
 
 
 def test_a_log_tells_why_a_run_ended(tmp_path: Path) -> None:
