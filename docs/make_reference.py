@@ -16,7 +16,7 @@ from search.picking import Pick
 from search.reporting import Report
 from search.results.folder import ResultsFolder
 from search.results.tables import COLUMNS
-from search.watch.events import EventLog
+from search.watch.events import Event
 
 REFERENCE = Path(__file__).with_name("reference.md")
 COMMANDS = {"run.py": SearchConfig, "report.py": Report, "pick.py": Pick, "checkup.py": CheckUp}
@@ -46,7 +46,7 @@ def reference() -> str:
     parts += ["## The results folder", *_with_list(ResultsFolder)]
     columns = (f"`{name}`: {_escaped(meaning)}" for name, meaning in COLUMNS.items())
     parts += ["## Columns", _filled(_TABLES), _items(columns)]
-    parts += ["## Events of --log-json", *_with_list(EventLog)]
+    parts += ["## Events of --log-json", *_with_list(Event)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -276,6 +276,21 @@ class SearchConfig:
         Path | None,
         _flag("FILE", "Append what happens as JSON, one event a line.", default="no such log"),
     ] = None
+    tensorboard: Annotated[
+        bool,
+        arg(
+            help="Write event files for TensorBoard into tensorboard/ of the results folder: "
+            "hypervolume and networks over executed epochs. Needs the package tensorboard."
+        ),
+    ] = False
+    mlflow: Annotated[
+        bool,
+        arg(
+            help="Keep the search as a run of MLflow's, with its settings, the same numbers, and "
+            "its tables and page in the end: in the store of MLFLOW_TRACKING_URI, or else in "
+            "mlflow.db here. Needs the package mlflow or mlflow-skinny."
+        ),
+    ] = False
     address: Annotated[
         str | None,
         _flag(
@@ -370,4 +385,6 @@ class SearchConfig:
             resume=None,
             quiet=False,
             log_json=None,
+            tensorboard=False,
+            mlflow=False,
         )

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.console import Console as Terminal
 from rich.console import RenderableType
@@ -69,9 +69,6 @@ class Console:
         self._live: Live | None = None
         self._due = time.monotonic() + min(self._interval, _FIRST_SECONDS)
         self.quiet = quiet
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_live": None}  # Tune pickles what it is given
 
     def line(self, text: str) -> None:
         """Write a line that stays: a result, or what somebody should know."""

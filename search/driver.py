@@ -26,8 +26,8 @@ from search.results.luck import luck
 from search.results.run_time import RunTime
 from search.results.writer import ResultsWriter
 from search.root import find_root
-from search.watch.events import EventLog
 from search.watch.expectation import Expectation
+from search.watch.listening import listening
 from search.watch.observer import ConfirmationObserver, Desk, Follower, Observer
 from search.watch.words import front_rows
 from search.workers.devices import Pool
@@ -66,7 +66,7 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
     resume = config.resume is not None
     folder.check(resume=resume)
     with (
-        EventLog.open(config.log_json) as log,
+        listening(config, folder, console.line) as events,
         failing_in_words(),
         worker_pool(pool_request(config)) as pool,
     ):
@@ -85,7 +85,7 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
                 command=command_line(search.config),
                 say=console.line,
             )
-            desk = Desk(results=results, console=console, log=log)
+            desk = Desk(results=results, console=console, events=events)
             expectation = Expectation.of(data.validation, trained_elsewhere=root.taken_whole)
             _run(search, desk, expectation, pool, end)
             leave_ray()  # workers hold memory that the test may need
@@ -206,7 +206,7 @@ class _Workplace:
 
 def _announce(search: Search, pool: Pool, desk: Desk) -> None:
     config, console = search.config, desk.console
-    desk.log.add(
+    desk.events.add(
         "start",
         folder=str(search.folder.path),
         sampler=config.sampler,
@@ -232,7 +232,7 @@ def _budget(config: SearchConfig) -> str:
 
 @contextmanager
 def _in_order(follower: Follower, results: ResultsWriter) -> Iterator[None]:
-    """Leave log and results up to date however trials end."""
+    """Leave events and results up to date however trials end."""
     try:
         yield
     finally:

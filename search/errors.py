@@ -22,6 +22,14 @@ class RefusedError(SearchError):
     """
 
 
+def missing_package(flag: str, package: str, error: ImportError) -> RefusedError:
+    """The refusal of a flag that needs a package which cannot be imported."""
+    return RefusedError(
+        f"{flag} needs the package {package}, which cannot be imported ({error}).\n"
+        f"Install it by pip install {package}, or leave the flag out."
+    )
+
+
 class ExhaustedError(SearchError):
     """No schedule is left to propose."""
 

@@ -40,7 +40,7 @@ _BEFORE = {
     "weights": None,
     "normalize": None,
 }
-_OF_A_RUN = ("out", "resume", "quiet", "log_json")  # not kept
+_OF_A_RUN = ("out", "resume", "quiet", "log_json", "tensorboard", "mlflow")  # not kept
 _EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS
 
 

@@ -51,7 +51,7 @@ from search.results.folder import ResultsFolder
 from search.results.writer import ResultsWriter
 from search.root import find_root
 from search.samplers.names import SamplerName
-from search.watch.events import EventLog
+from search.watch.events import Events
 from search.watch.observer import Desk, Observer
 from search.workers.devices import Cards, Pool, PoolRequest, make_pool
 from search.workers.ray_cluster import Activities, start_store
@@ -155,7 +155,7 @@ def _run(search: Search, plan: SleepingPlan, pool: Pool, console: Console) -> fl
     start_ray(pool)
     writer = start_store(search.folder.stages, None)
     results = ResultsWriter(search.folder, search.store)
-    desk = Desk(results=results, console=console, log=EventLog())
+    desk = Desk(results=results, console=console, events=Events())
     observer = Observer(campaign, desk, Activities(writer))
     handed_out: list[float] = []
 

@@ -28,6 +28,7 @@ class ResultsFolder:
     - `study.db`: the ledger, an Optuna study, which optuna-dashboard opens
     - `search.json`: configuration, versions, hardware, the data's fingerprint
     - `picked/<id>/`: a network that pick.py has taken home
+    - `tensorboard/`: event files, with --tensorboard
     - `.lock`: held by the run that works on the folder
 
     The ledger, the stages and search.json are what a search is; the rest is made of them.

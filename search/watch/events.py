@@ -1,17 +1,19 @@
-"""What happens in a search, for programs: a file with one JSON object a line."""
+"""What happens in a search, and who is told."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol
 
+from models import first_line
 from search.errors import RefusedError, in_words
 
 
-class EventLog:
-    """Appends events to a file, if there is one to append to.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened.
 
     Each has a `time` (UTC, ISO 8601), its name as `event`, and fields of its own:
 
@@ -22,50 +24,77 @@ class EventLog:
     - `trial`: `trial`, `state` (complete, stopped or failed), `reason`
     - `progress`, every ten seconds: `trials`, `networks`, `front`, `hypervolume`,
       `executed_epochs`, `seconds`
-    - `end`: `reason`
-
-    Args:
-        path: Of the file; None keeps no log.
+    - `end`, the last one: `reason`
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+    time: datetime
+    name: str
+    fields: Mapping[str, Any]
 
-    @classmethod
-    @contextmanager
-    def open(cls, path: Path | None) -> Iterator[Self]:
-        """Append to a file, in the end the reason of the end; without a path keep no log.
 
-        Raises:
-            RefusedError: The file cannot be written.
-        """
-        if path is not None:
-            try:
-                path.open("a").close()
-            except OSError as error:
-                raise RefusedError(
-                    f"--log-json {path} cannot be written: {in_words(error)}."
-                ) from error
-        log = cls(path)
-        try:
-            yield log
-        except BaseException as why:
-            log.add("end", reason=str(why) or type(why).__name__)
-            raise
-        log.add("end", reason="done")
+class Listener(Protocol):
+    """Is told of events. What it raises ends it, and not the search."""
+
+    flag: str
+    """By which it was asked for."""
+
+    def hear(self, event: Event) -> None:
+        """Keep an event."""
+
+
+class Events:
+    """Tells listeners what happens.
+
+    Args:
+        listeners: They are told in this order.
+        say: Is told which of them have failed, and why.
+    """
+
+    def __init__(
+        self, listeners: Sequence[Listener] = (), say: Callable[[str], None] = print
+    ) -> None:
+        self._listeners = list(listeners)
+        self._say = say
 
     @property
     def wanted(self) -> bool:
-        """Whether anything is kept."""
-        return self._path is not None
+        """Whether anybody listens."""
+        return bool(self._listeners)
 
     def add(self, event: str, **fields: Any) -> None:
-        """Append an event. A disk that is full ends the log, and not the search."""
-        if self._path is None:
-            return
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        """Tell all of an event. One who fails is told no more."""
+        happened = Event(time=datetime.now(UTC), name=event, fields=fields)
+        for listener in list(self._listeners):
+            try:
+                listener.hear(happened)
+            except Exception as error:  # whatever it is, days of training are not lost for a log
+                self._listeners.remove(listener)
+                self._say(f"Nothing more is kept for {listener.flag}: {first_line(error)}")
+
+
+class JsonLog:
+    """Appends events to a file, one JSON object a line, with `time` (UTC, ISO 8601) and `event`.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        RefusedError: It cannot be written.
+    """
+
+    flag = "--log-json"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
         try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"time": now, "event": event, **fields}) + "\n")
-        except OSError:
-            self._path = None
+            path.open("a").close()
+        except OSError as error:
+            raise RefusedError(
+                f"--log-json {path} cannot be written: {in_words(error)}."
+            ) from error
+
+    def hear(self, event: Event) -> None:
+        """Append an event."""
+        time = event.time.isoformat(timespec="milliseconds")
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"time": time, "event": event.name, **event.fields}) + "\n")

@@ -11,14 +11,14 @@ from search.campaign.campaign import Campaign
 from search.campaign.confirmation import Confirmation
 from search.console import Console, duration
 from search.results.writer import ResultsWriter
-from search.watch.events import EventLog
+from search.watch.events import Events
 from search.watch.expectation import Expectation
 from search.watch.panel import panel
 from search.watch.snapshot import Snapshot, describe_activity
 from search.watch.words import describe_stage
 from search.workers.store_actor import Activity
 
-_LOG_SECONDS = 10.0
+_EVENT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +28,12 @@ class Desk:
     Attributes:
         results: Are refreshed as stages come in.
         console: Where progress is shown.
-        log: Where events are kept.
+        events: Tells others what happens.
     """
 
     results: ResultsWriter
     console: Console
-    log: EventLog
+    events: Events
 
 
 class Follower(Protocol):
@@ -74,7 +74,7 @@ class Observer:
         self._activities = activities
         self._expectation = expectation
         self._time_share = time_share
-        self._start = self._logged = time.monotonic()
+        self._start = self._told = time.monotonic()
         self._share_before = self._share()
         # The pace of rounds is not that of the root's training.
         self._root_there = self._start if campaign.progress().stages else None
@@ -90,7 +90,7 @@ class Observer:
             if newcomer.parent is None:
                 self._greet(newcomer)
         on_front = stage.id in {newcomer.id for newcomer in newcomers}
-        self._desk.log.add("stage", **_fields(stage), on_front=on_front)
+        self._desk.events.add("stage", **_fields(stage), on_front=on_front)
         self._desk.results.refresh()
 
     def _greet(self, root: Stage) -> None:
@@ -100,30 +100,32 @@ class Observer:
             self._desk.console.line(doubt)
 
     def show(self) -> None:
-        """Show where the search stands, and keep it in the log, if it is time to."""
+        """Show where the search stands, and tell others, if it is time to."""
         if self._desk.console.status_is_due():
             snapshot = self._snapshot()
             self._desk.console.status(snapshot.line(), partial(panel, snapshot))
-        if self._desk.log.wanted and time.monotonic() - self._logged >= _LOG_SECONDS:
+        if self._desk.events.wanted and time.monotonic() - self._told >= _EVENT_SECONDS:
             self.finish()
 
     def finish(self) -> None:
-        """Keep in the log what trials have come to, and where the search stands."""
-        self._logged = time.monotonic()
+        """Tell others what trials have come to, and where the search stands."""
+        self._told = time.monotonic()
         for trial in self._campaign.ledger:
             if not trial.running and trial.number not in self._ended:
                 self._ended.add(trial.number)
                 state = "failed" if trial.failed else "stopped" if trial.stopped else "complete"
-                self._desk.log.add("trial", trial=trial.number, state=state, reason=trial.reason)
+                self._desk.events.add(
+                    "trial", trial=trial.number, state=state, reason=trial.reason
+                )
         progress = self._campaign.progress()
-        self._desk.log.add(
+        self._desk.events.add(
             "progress",
             trials=progress.trials,
             networks=progress.stages,
             front=progress.front,
             hypervolume=progress.hypervolume,
             executed_epochs=progress.executed_epochs,
-            seconds=self._logged - self._start,
+            seconds=self._told - self._start,
         )
 
     def _snapshot(self) -> Snapshot:
@@ -165,7 +167,7 @@ class ConfirmationObserver:
 
     def on_stage(self, stage: Stage, newcomers: list[Stage]) -> None:
         """A repeat has come in; it stands in the row of what it repeats."""
-        self._desk.log.add("repeat", **_fields(stage))
+        self._desk.events.add("repeat", **_fields(stage))
         self._desk.results.write_front()
         self._desk.results.refresh()
 

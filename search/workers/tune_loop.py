@@ -143,7 +143,18 @@ def _deaths_told_alike() -> Iterator[None]:
         RayActorManager._actor_task_failed = failed
 
 
-class _AssignmentSearcher(Searcher):
+class _Unpickled:
+    """What Ray Tune pickles of this, for runs of its own to restore, is empty.
+
+    It would take the whole search with it, and again and again; a search is resumed from its
+    ledger, and nothing of Tune's is ever restored.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _AssignmentSearcher(_Unpickled, Searcher):
     """Asks for schedules to run.
 
     Tune asks for another trial before it gives one that waits to a worker that has become free.
@@ -205,7 +216,7 @@ class _AssignmentScheduler(FIFOScheduler):
         return next(islice(pending, self._crew.missing, None), None)
 
 
-class _AssignmentStopper(tune.Stopper):
+class _AssignmentStopper(_Unpickled, tune.Stopper):
     """Tells what became of schedules, and ends their trials when it is said so.
 
     Tune asks a stopper about every result, before anybody else hears of it. A trial that has ended
@@ -268,7 +279,7 @@ class _AssignmentStopper(tune.Stopper):
         return False
 
 
-class _AssignmentCallback(tune.Callback):
+class _AssignmentCallback(_Unpickled, tune.Callback):
     """Tells when trials begin, brings back those of dead workers, and keeps time."""
 
     def __init__(

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import tyro
 
+from models import NamedNetwork
+from pruning import GraphArchitecture
+
 HOUSE = Path(__file__).parents[2]
 PAGES = [HOUSE / "README.md", *sorted(HOUSE.glob("docs/*.md"))]
 COMMANDS = runpy.run_path(str(HOUSE / "docs" / "make_reference.py"))["COMMANDS"]
@@ -34,4 +37,14 @@ def test_flags_exist(page: Path) -> None:
     known = set(re.findall(r"^- `(--[\w-]+)", reference, re.MULTILINE))
     known |= set(re.findall(r"^- `--[\w-]+, (--[\w-]+)", reference, re.MULTILINE))
     named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text(encoding="utf-8")))
-    assert named - known <= {"--help"}
+    assert named - known <= {"--help", "--logdir"}  # the latter is TensorBoard's
+
+
+def test_the_network_of_the_how_to_can_be_pruned(tmp_path: Path) -> None:
+    page = (HOUSE / "docs" / "how-to.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "my_network.py").write_text(program)
+    network = NamedNetwork.found(f"{tmp_path}/my_network.py:make", num_classes=7)
+    architecture = GraphArchitecture.of(network, image_size=32)
+    assert architecture.num_classes == 7
+    assert architecture.channels == (32, 64, 128)

@@ -47,3 +47,10 @@ def test_the_columns_of_the_readme_exist() -> None:
     named = [name for row in rows for name in re.findall(r"\w+", row)]
     assert named
     assert set(named) <= set(COLUMNS)
+
+
+def test_what_a_search_leaves_is_described(finished: Path) -> None:
+    page = (DOCS / "reference.md").read_text(encoding="utf-8")
+    section = page.partition("## The results folder")[2].partition("## ")[0]
+    described = set(re.findall(r"^- `([^/`]+)", section, re.MULTILINE))
+    assert {path.name for path in finished.iterdir()} <= described

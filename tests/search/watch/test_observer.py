@@ -1,32 +1,18 @@
 import io
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
 import pytest
 from scipy.stats import binom
 
 from pruning import Stage, StageStore
 from search.campaign.ledger import Ledger
-from search.console import Console
-from search.errors import RefusedError
-from search.results.folder import ResultsFolder
-from search.results.writer import ResultsWriter
-from search.watch.events import EventLog
 from search.watch.expectation import Expectation
-from search.watch.observer import Desk, Observer
+from search.watch.observer import Observer
 from search.watch.words import describe_stage, front_rows
 from tests.search.landscape import SPACE, draft, grow, make_campaign, rounds, run_trial
-
-
-def desk(folder: Path, store: StageStore, output: TextIO, log: EventLog | None = None) -> Desk:
-    return Desk(
-        results=ResultsWriter(ResultsFolder(folder), store),
-        console=Console(output),
-        log=log or EventLog(),
-    )
+from tests.search.watch.following import desk
 
 
 def test_a_line_on_a_network_tells_its_rounds_apart() -> None:
@@ -125,48 +111,3 @@ def test_a_front_is_told_in_rows() -> None:
     assert untested.split()[3] == "-"
     for column in ("validation", "test", "schedule"):
         assert head.index(column) > 0
-
-
-def test_the_log_has_what_happens(tmp_path: Path, store: StageStore, ledger: Ledger) -> None:
-    """Each stage and each trial once, and in the end why it ended; a resumed run appends."""
-    path = tmp_path / "log.jsonl"
-    for run in range(2):
-        campaign = make_campaign(store, ledger, trials=2 * (run + 1))
-        with EventLog.open(path) as log:
-            observer = Observer(campaign, desk(tmp_path, store, io.StringIO(), log), dict)
-            while (trial := campaign.next_trial()) is not None:
-                for stage in grow(store, trial.schedule, trial.number):
-                    observer.on_stage(*campaign.accept(stage.id))
-                campaign.end(trial.number)
-            observer.finish()
-    events = [json.loads(line) for line in path.read_text().splitlines()]
-    stages = [event["stage"] for event in events if event["event"] == "stage"]
-    assert sorted(stages) == sorted(stage.id for stage in store)
-    trials = [event for event in events if event["event"] == "trial"]
-    assert [event["trial"] for event in trials] == [0, 1, 2, 3]
-    assert [event["state"] for event in trials] == [
-        "stopped" if trial.stopped else "complete" for trial in ledger
-    ]
-    ends = [event for event in events if event["event"] == "end"]
-    assert [event["reason"] for event in ends] == ["done", "done"]
-    last = [event for event in events if event["event"] == "progress"][-1]
-    assert last["hypervolume"] == campaign.progress().hypervolume
-    assert last["executed_epochs"] == store.executed_epochs
-
-
-def test_a_log_tells_why_a_run_ended(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), EventLog.open(tmp_path / "log"):
-        raise RuntimeError("too bad")
-    assert json.loads((tmp_path / "log").read_text())["reason"] == "too bad"
-
-
-def test_a_log_on_a_full_disk_does_not_end_a_search() -> None:
-    with EventLog.open(Path("/dev/full")) as log:
-        log.add("stage")
-        assert not log.wanted
-        log.add("stage")
-
-
-def test_a_log_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match="--log-json"), EventLog.open(tmp_path):
-        pass

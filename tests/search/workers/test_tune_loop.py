@@ -1,8 +1,10 @@
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray import cloudpickle
 from ray.tune.experiment import Trial
 
 from pruning import StageStore
@@ -13,6 +15,7 @@ from search.workers.tune_loop import (
     _AssignmentCallback,
     _AssignmentScheduler,
     _AssignmentSearcher,
+    _AssignmentStopper,
 )
 from tests.search.landscape import grow, make_campaign
 
@@ -123,3 +126,16 @@ def test_the_first_waiting_trials_are_left_to_the_workers_that_start(
     scheduler = _AssignmentScheduler(Crew(missing))
     found = scheduler.choose_trial_to_run(SimpleNamespace(get_trials=lambda: trials))
     assert (found and found.name) == chosen
+
+
+def test_tune_pickles_nothing_of_the_search() -> None:
+    """It would fail with the lock, as it would with a terminal's or a tracker's."""
+    held: Any = threading.Lock()
+    given = (
+        _AssignmentSearcher(held, held, held, held),
+        _AssignmentStopper(held, held, held, held, held, keep_workers=True),
+        _AssignmentCallback(held, held, held, held, held, held),
+    )
+    for one in given:
+        assert vars(cloudpickle.loads(cloudpickle.dumps(one))) == {}
+        assert held in vars(one).values()
