@@ -38,13 +38,7 @@ class Progress:
     front: int
     hypervolume: float
     executed_epochs: int
-    asked_for_epochs: int
     max_epochs: int | None
-
-    @property
-    def saved_epochs(self) -> int:
-        """Epochs that trials have asked for and did not cost, since they share stages."""
-        return max(0, self.asked_for_epochs - self.executed_epochs)
 
     @property
     def share(self) -> float:
@@ -233,9 +227,6 @@ class Campaign:
             front=len(points),
             hypervolume=hypervolume(points, self._scale, self.cost),
             executed_epochs=self.store.executed_epochs,
-            asked_for_epochs=sum(
-                stage.epochs for trial in trials for stage in self.store.path(trial.schedule)
-            ),
             max_epochs=self._max_epochs,
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pruning import Stage
 from search.campaign.campaign import Campaign, Progress
+from search.campaign.ledger import Trial
 from search.console import duration
 from search.front.cost import cost_of
 from search.front.names import CostName
@@ -22,6 +23,8 @@ class Snapshot:
 
     Attributes:
         progress: Its counts.
+        saved_epochs: That trials which have ended had in their schedules and did not cost, since
+            they share stages.
         share: How much of the budget is used of which the most is, from 0 to 1.
         seconds: That this run has taken.
         left: Seconds that it will still take at this pace; None if there is no telling.
@@ -33,6 +36,7 @@ class Snapshot:
     """
 
     progress: Progress
+    saved_epochs: int
     share: float
     seconds: float
     left: float | None
@@ -54,8 +58,11 @@ class Snapshot:
     ) -> "Snapshot":
         """Where a campaign stands."""
         reasons = (trial.reason or "unknown" for trial in campaign.ledger if trial.failed)
+        progress = campaign.progress()
+        asked_for = sum(map(_epochs, campaign.ledger))
         return cls(
-            progress=campaign.progress(),
+            progress=progress,
+            saved_epochs=max(0, asked_for - progress.executed_epochs),
             share=share,
             seconds=seconds,
             left=left,
@@ -80,7 +87,7 @@ class Snapshot:
                 yield f"{count} {what}"
         yield f"{progress.stages} networks, {progress.front} on the front"
         yield f"hypervolume {progress.hypervolume:.4f}"
-        saved = f" (and {progress.saved_epochs} saved)" if progress.saved_epochs else ""
+        saved = f" (and {self.saved_epochs} saved)" if self.saved_epochs else ""
         yield f"{_of(progress.executed_epochs, progress.max_epochs)} epochs{saved}"
 
     def times(self) -> Iterator[str]:
@@ -113,6 +120,15 @@ def describe_activity(activity: Activity) -> str:
     what = f"round {activity.round}" if activity.round else "root"
     epoch = f"epoch {activity.epoch}/{activity.epochs}"
     return f"{what}, {epoch}, in training {activity.accuracy:.3f}"
+
+
+def _epochs(trial: Trial) -> int:
+    """Of the rounds that a trial has reached, once it has ended."""
+    if trial.running:
+        return 0
+    reached = trial.rounds_reached
+    done = trial.schedule if reached is None else trial.schedule[: max(0, reached)]
+    return sum(round_.epochs for round_ in done)
 
 
 def _of(count: int, limit: int | None) -> str:

@@ -71,13 +71,14 @@ def test_a_refusal_names_the_nearest_and_what_it_lacks() -> None:
 
 def test_latency_is_that_which_was_measured() -> None:
     slow, fast = replace(ROOT, latency_ms=1.012), replace(HALF, latency_ms=0.4)
-    stages = (SMALL, slow, fast)
+    untimed = replace(SMALL, latency_ms=None)
+    stages = (untimed, slow, fast)
     assert Wish(max_latency=1.013).choose(stages, "latency") is slow
     assert Wish(max_latency=1.011).choose(stages, "params") is fast
     with pytest.raises(RefusedError, match=f"{fast.id}, has 0.4 ms, 0.1 ms above --max-latency"):
         Wish(max_latency=0.3).choose(stages, "latency")
     with pytest.raises(RefusedError, match="were not timed"):
-        Wish(max_latency=1).choose(ALL, "params")
+        Wish(max_latency=1).choose((untimed,), "params")
 
 
 def test_wishes_that_make_no_sense_are_refused() -> None:

@@ -61,8 +61,8 @@ def test_a_dismissed_trial_has_nothing_more_to_do(actor: StoreActor) -> None:
 
 
 def test_activities_last_until_the_commit(actor: StoreActor) -> None:
-    actor.report(0, Activity(round=0, epoch=1, epochs=5))
-    assert actor.activities() == {0: Activity(round=0, epoch=1, epochs=5)}
+    actor.report(0, Activity(round=0, epoch=1, epochs=5, accuracy=0.5))
+    assert actor.activities() == {0: Activity(round=0, epoch=1, epochs=5, accuracy=0.5)}
     actor.commit(0, draft(()), b"weights")
     assert actor.activities() == {}
 
