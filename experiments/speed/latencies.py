@@ -1,7 +1,6 @@
 """Whether the latencies of a search hold when its networks are timed again.
 
-Claim: they do, to about the 2 % below which `--cost latency` sees no difference; so its front is
-one of networks, and not of luck with the clock.
+Claim: they do, most of them to the 5 % in whose steps `--cost latency` tells them.
 
     python search/run.py --cost latency --image-size 64 --out latency
     python -m experiments.speed.latencies latency

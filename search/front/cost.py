@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pruning import Architecture, LatencyLadder, Stage
 from search.front.names import UNITS, CostName
 
-_STEP = math.log(1.02)
+_STEP = math.log(1.05)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ class Pricing:
 def cost_of(stage: Stage, name: CostName) -> float:
     """Cost of a stage.
 
-    Latencies are told in steps of 2 %, about what their measurement is worth, so that a network
+    Latencies are told in steps of 5 %, about what their measurement is worth, so that a network
     does not come onto the front by less.
     """
     match name:

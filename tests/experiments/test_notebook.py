@@ -360,6 +360,7 @@ def test_ctrl_c_that_a_library_swallows_ends_it_after_the_epoch(
     assert (done.code, done.errors, done.lines) == (130, "Interrupted.\n", [])
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_with_130(cache: Path, tmp_path: Path) -> None:
     """The script as people run it, in a process of its own; results go to the current folder."""
     process = subprocess.Popen(

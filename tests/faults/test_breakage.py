@@ -148,7 +148,7 @@ def test_a_signal_while_modules_are_imported_is_a_silent_end(
     ("victim", "survives"),
     [
         pytest.param("ray::ScheduleTr", True, id="idle-worker", marks=pytest.mark.slow),
-        pytest.param("ray::ResourceTr", True, id="worker"),
+        pytest.param("ray::ResourceTr", True, id="worker", marks=pytest.mark.slow),
         pytest.param("ray::StoreActor", True, id="store", marks=pytest.mark.slow),
         pytest.param("raylet/raylet", False, id="raylet", marks=pytest.mark.slow),
         pytest.param("gcs/gcs_server", False, id="gcs", marks=pytest.mark.slow),

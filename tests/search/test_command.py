@@ -79,6 +79,7 @@ def test_rows_are_true(finished: Path, packs: Path, monkeypatch: pytest.MonkeyPa
             assert hits.double().mean().item() == pytest.approx(accuracy, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_finished_search_can_be_made_longer(finished: Path, command: Command) -> None:
     moved = shutil.copytree(finished, command.folder / "moved elsewhere")
     (moved / "candidates.csv").unlink()
@@ -103,6 +104,7 @@ def test_resuming_a_finished_search_only_derives_the_tables(finished: Path, here
     assert f"accuracy differs by {gap:+.3f} on average" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_front_of_a_finished_search_can_be_confirmed(
     finished: Path, command: Command, packs: Path
 ) -> None:

@@ -103,6 +103,7 @@ def assert_front_is_true(folder: Path) -> None:
             assert hits.double().mean().item() == pytest.approx(accuracy, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_pruned_killed_and_loaded_again(
     command: Command, here: Here, nets: Path, packs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

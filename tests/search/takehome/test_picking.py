@@ -106,6 +106,7 @@ def test_accuracy_on_test_images_equals_its_row(
     net.load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"))
 
 
+@pytest.mark.slow
 def test_photos_are_classified_anywhere(photos: Path, tmp_path: Path) -> None:
     """Files of a user's own network, by their class's names, wherever one stands."""
     out = tmp_path / "taken home"
