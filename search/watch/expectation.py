@@ -48,7 +48,7 @@ class Expectation:
             "usually the checkpoint has its classes in another order than --data, or was trained "
             "on images prepared otherwise than here (RGB divided by 255, then --normalize)"
             if self.trained_elsewhere
-            else "usually more --root-epochs help"
+            else "usually more --root-epochs help, in a search with another --out"
         )
         return (
             f"The root's accuracy on {self.images:,} validation images is {accuracy:.4f}, where "
