@@ -13,6 +13,7 @@ RecipeName: TypeAlias = Literal["measured", "notebook"]
 `notebook`: the notebook's way, with the one repair that its optimizer is built for each round."""
 
 _ROOT_LR = 4e-3
+_UNAUGMENTED = 0.5  # experiments/rounds/small_networks.py
 _TRAINING_ON_LR = 1e-3  # what was learnt outlasts it: experiments/rounds/training_on.py
 
 
@@ -26,6 +27,7 @@ class Recipe:
         importance: The criterion by which channels are ranked.
         decay: Whether a round's learning rate falls linearly to 0, or stays.
         warm_up: Share of a training's steps over which its learning rate rises from 0.
+        unaugmented: Share of a training's epochs, the last ones, whose images are not augmented.
         recalibrate: Whether a round ends with batch-norm statistics of unaugmented images.
         root_epochs: Epochs for which the root is trained.
         root_lr: Learning rate from which the root's falls linearly to 0, after the warm-up; lower
@@ -39,33 +41,55 @@ class Recipe:
     importance: Importance = "gamma"
     decay: bool = True
     warm_up: float = 0.1
+    unaugmented: float = _UNAUGMENTED
     recalibrate: bool = True
     root_epochs: int = 60
     root_lr: float = _ROOT_LR
 
     @classmethod
     def named(
-        cls, name: RecipeName, *, batch_size: int, root_epochs: int, trains_on: bool = False
+        cls,
+        name: RecipeName,
+        *,
+        batch_size: int,
+        root_epochs: int,
+        trains_on: bool = False,
+        unaugmented: float | None = None,
     ) -> Self:
-        """A recipe by its name; but for the warm-up both train the root in the same way.
+        """A recipe by its name.
+
+        But for the warm-up and the images that are not augmented both train the root alike.
 
         Args:
             name: Which.
             batch_size: Images a step.
             root_epochs: Epochs of the root.
             trains_on: Whether the root has learnt already, and is trained from there on.
+            unaugmented: Share of the epochs; None is the recipe's usual one.
         """
         recipe = cls(
             batch_size=batch_size,
             root_epochs=root_epochs,
             root_lr=_TRAINING_ON_LR if trains_on else _ROOT_LR,
         )
-        if name == "measured":
-            return recipe
-        return replace(
-            recipe, importance="signed-gamma", decay=False, warm_up=0.0, recalibrate=False
-        )
+        if name == "notebook":
+            recipe = replace(
+                recipe,
+                importance="signed-gamma",
+                decay=False,
+                warm_up=0.0,
+                unaugmented=0.0,
+                recalibrate=False,
+            )
+        return recipe if unaugmented is None else replace(recipe, unaugmented=unaugmented)
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe and its version, as it enters a stage's id."""
-        return {"version": RECIPE_VERSION, **asdict(self)}
+        """The recipe and its version, as it enters a stage's id.
+
+        There were stages before images could be left as they are: where all are augmented,
+        nothing is said of it.
+        """
+        record = {"version": RECIPE_VERSION, **asdict(self)}
+        if not self.unaugmented:
+            del record["unaugmented"]
+        return record

@@ -131,6 +131,7 @@ class RoundRunner:
             generator=generator,
             decay=decay,
             warm_up=recipe.warm_up,
+            unaugmented=recipe.unaugmented,
             precision=precision,
             on_epoch=on_epoch,
         )

@@ -56,6 +56,7 @@ def fine_tune(
     generator: torch.Generator,
     decay: bool = False,
     warm_up: float = 0.0,
+    unaugmented: float = 0.0,
     precision: Precision = "fp32",
     on_epoch: Callable[[int, Metrics], None] | None = None,
 ) -> None:
@@ -71,6 +72,7 @@ def fine_tune(
         generator: On the CPU; the source of shuffling and augmentation.
         decay: Whether the learning rate falls linearly to 0, from step to step, or stays.
         warm_up: Share of the steps over which it rises from 0, as a factor of the above.
+        unaugmented: Share of the epochs, the last ones, whose images are as evaluation sees them.
         precision: Of the arithmetic.
         on_epoch: Called after each epoch with its index and its running training metrics.
 
@@ -92,6 +94,7 @@ def fine_tune(
             optimizer,
             batch_size=batch_size,
             generator=generator,
+            augmented=epoch < epochs - int(unaugmented * epochs),
             precision=precision,
             scheduler=scheduler,
         )
@@ -106,6 +109,7 @@ def train_epoch(
     *,
     batch_size: int,
     generator: torch.Generator,
+    augmented: bool = True,
     precision: Precision = "fp32",
     scheduler: LRScheduler | None = None,
 ) -> Metrics:
@@ -117,6 +121,7 @@ def train_epoch(
         optimizer: Of `net`.
         batch_size: Images a step; the last step may have fewer, never one.
         generator: On the CPU; the source of shuffling and augmentation.
+        augmented: Whether images are augmented, or as evaluation sees them.
         precision: Of the arithmetic.
         scheduler: Of the learning rate, told of every step.
 
@@ -133,8 +138,12 @@ def train_epoch(
     total = _Tally(train.labels.device)
     # Drawn and sent to the device for the whole epoch, so that no step waits for the host.
     order = torch.randperm(len(train), generator=generator).to(train.labels.device)
-    crops = draw_crops(
-        train, order, size=size, padding=data.padding, flip=data.flip, generator=generator
+    crops = (
+        draw_crops(
+            train, order, size=size, padding=data.padding, flip=data.flip, generator=generator
+        )
+        if augmented
+        else None
     )
     for indices, images in _batches(train, order, crops, size, batch_size):
         labels = train.labels[indices]
@@ -151,15 +160,21 @@ def train_epoch(
 
 
 def _batches(
-    split: Split, order: Tensor, crops: CropParameters, size: int, batch_size: int
+    split: Split, order: Tensor, crops: CropParameters | None, size: int, batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Indices and crops of each batch; of small images the crops of several are taken at once."""
+    """Indices and crops of each batch; of small images the crops of several are taken at once.
+
+    Without parameters the crops are the images' middles.
+    """
     spans = _spans(len(order), batch_size)
     together = max(1, _PIXELS_AT_ONCE[order.device.type] // (batch_size * size**2))
     for first in range(0, len(spans), together):
         some = spans[first : first + together]
         whole = slice(some[0].start, some[-1].stop)
-        images = gather_train(split, order[whole], crops[whole], size)
+        if crops is None:
+            images = gather_center(split, order[whole], size)
+        else:
+            images = gather_train(split, order[whole], crops[whole], size)
         for span in some:
             yield order[span], images[span.start - whole.start : span.stop - whole.start]
 

@@ -128,6 +128,15 @@ class SearchConfig:
             "notebook, but with an optimizer for each round's own network."
         ),
     ] = "measured"
+    unaugmented: Annotated[
+        float | None,
+        _flag(
+            "SHARE",
+            "Share of the epochs of the root and of each round, the last ones, whose images are "
+            "not augmented: small networks learn more by them.",
+            default="0.5, or 0 with --recipe notebook",
+        ),
+    ] = None
     precision: Annotated[
         Literal["fp32", "bf16"] | None,
         _flag(

@@ -39,6 +39,7 @@ _BEFORE = {
     "skip_broken": False,
     "weights": None,
     "normalize": None,
+    "unaugmented": 0.0,
 }
 _OF_A_RUN = ("out", "resume", "quiet", "log_json", "tensorboard", "mlflow")  # not kept
 _EVERY_ITEM = CollectionCheckStrategy.ALL_ITEMS

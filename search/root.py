@@ -183,6 +183,7 @@ def origin_of(
             batch_size=config.batch_size,
             root_epochs=config.trained_epochs,
             trains_on=_TRAINED_ON in made_of,
+            unaugmented=config.unaugmented,
         ),
         seed=config.seed,
         data_fingerprint=data_fingerprint,

@@ -51,6 +51,8 @@ def _counts(config: "SearchConfig") -> Iterator[_Rule]:
     ):
         holds = value is None or least <= value <= most
         yield _Rule(flag, value, f"from {least} to {most}", holds)
+    share = config.unaugmented
+    yield _Rule("unaugmented", share, "from 0 to 1", share is None or 0 <= share <= 1)
     hours = config.max_hours
     yield _Rule("max-hours", hours, "above 0", hours is None or 0 < hours < math.inf)
 

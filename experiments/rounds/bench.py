@@ -65,6 +65,7 @@ def trained_accuracy(
         generator=generator,
         decay=True,
         warm_up=recipe.warm_up,
+        unaugmented=recipe.unaugmented,
     )
     recalibrate(net, data, generator=generator)
     return evaluate(net, data.validation, data.image_size).accuracy

@@ -8,7 +8,7 @@ from pruning import Draft, NonFiniteError, Origin, Recipe, Round, Stage, StoreEr
 from pruning.stages import stage_seed
 
 ORIGIN = Origin(
-    recipe=Recipe(),
+    recipe=Recipe(unaugmented=0.0),
     seed=0,
     data_fingerprint="f00d",
     root={"channels": [16, 32], "num_classes": 10},
@@ -35,13 +35,19 @@ STAGE = Stage(
 @pytest.mark.parametrize(
     "change",
     [
-        {"recipe": Recipe(batch_size=64)},
-        {"recipe": Recipe(weight_decay=0.1)},
-        {"recipe": Recipe(importance="signed-gamma")},
-        {"recipe": Recipe(decay=False)},
-        {"recipe": Recipe(recalibrate=False)},
-        {"recipe": Recipe(root_epochs=41)},
-        {"recipe": Recipe(root_lr=1e-2)},
+        *(
+            {"recipe": replace(ORIGIN.recipe, **change)}
+            for change in (
+                {"batch_size": 64},
+                {"weight_decay": 0.1},
+                {"importance": "signed-gamma"},
+                {"decay": False},
+                {"unaugmented": 0.5},
+                {"recalibrate": False},
+                {"root_epochs": 41},
+                {"root_lr": 1e-2},
+            )
+        ),
         {"seed": 1},
         {"data_fingerprint": "beef"},
         {"root": {"channels": [16, 33], "num_classes": 10}},

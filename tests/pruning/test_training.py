@@ -223,6 +223,35 @@ def test_a_learning_rate_rises_over_its_share_of_the_steps(
     assert rates == pytest.approx(expected)
 
 
+def test_the_last_epochs_see_images_as_evaluation_does(
+    few_digits: ImageData, architecture: StudentArchitecture
+) -> None:
+    """Of five epochs a share of one half is two; all of the images are there, each as it is."""
+    _, net = slimmed_net(architecture)
+    seen: list[torch.Tensor] = []
+    net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    fine_tune(
+        net,
+        few_digits,
+        epochs=5,
+        lr=0.01,
+        batch_size=32,
+        weight_decay=0.0,
+        generator=generator(),
+        unaugmented=0.5,
+    )
+    epochs = torch.cat(seen).split(len(few_digits.train))
+    everything = torch.arange(len(few_digits.train))
+    middles = gather_center(few_digits.train, everything, few_digits.image_size)
+    as_they_are = (middles.permute(0, 3, 1, 2).float() / 255).flatten(1)
+
+    def left_alone(images: torch.Tensor) -> bool:
+        distances = torch.cdist(as_they_are.double(), images.flatten(1).double())
+        return bool((distances.min(1).values < 1e-6).all())
+
+    assert [left_alone(images) for images in epochs] == [False] * 3 + [True] * 2
+
+
 def as_in_the_notebook(net: nn.Module) -> nn.Module:
     """The same weights in the library's own layers, in its own memory format."""
     plain = copy.deepcopy(net).to(memory_format=torch.contiguous_format)

@@ -38,6 +38,7 @@ from search.kept import command_line, from_record, going_on, to_record
         ({"starts": ("fresh",)}, "--starts"),
         ({"lrs": (0.0,)}, "--lrs"),
         ({"lrs": (float("inf"),)}, "--lrs"),
+        ({"unaugmented": 1.1}, "--unaugmented"),
         ({"rates": (0.5, 1.0), "epochs": (0, 1)}, "--epochs"),
     ],
 )
@@ -104,6 +105,12 @@ def test_searches_from_before_prune_was_a_choice_prune_what_the_notebook_does() 
     record = to_record(SearchConfig())
     del record["prune"]
     assert from_record(record) == SearchConfig(prune="notebook")
+
+
+def test_searches_from_before_images_could_be_left_as_they_are_augment_all() -> None:
+    record = to_record(SearchConfig())
+    del record["unaugmented"]
+    assert from_record(record) == SearchConfig(unaugmented=0.0)
 
 
 @pytest.mark.parametrize("record", [None, [], "config", {}])
