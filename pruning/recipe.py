@@ -13,6 +13,7 @@ RecipeName: TypeAlias = Literal["measured", "notebook"]
 `notebook`: the notebook's way, with the one repair that its optimizer is built for each round."""
 
 _ROOT_LR = 4e-3
+_STUDENT_ROOT_LR = 1.5e-2  # which others do not bear: experiments/alternatives/log.txt
 _UNAUGMENTED = 0.5  # experiments/rounds/small_networks.py
 _TRAINING_ON_LR = 1e-3  # what was learnt outlasts it: experiments/rounds/training_on.py
 
@@ -30,8 +31,8 @@ class Recipe:
         unaugmented: Share of a training's epochs, the last ones, whose images are not augmented.
         recalibrate: Whether a round ends with batch-norm statistics of unaugmented images.
         root_epochs: Epochs for which the root is trained.
-        root_lr: Learning rate from which the root's falls linearly to 0, after the warm-up; lower
-            where it is trained on from weights that it was given.
+        root_lr: Learning rate from which the root's falls linearly to 0, after the warm-up; higher
+            of a StudentNet, lower where it is trained on from weights that it was given.
 
     Source: notebook, AdamW at 1e-3 with batches of 32.
     """
@@ -53,24 +54,28 @@ class Recipe:
         *,
         batch_size: int,
         root_epochs: int,
+        student: bool = False,
         trains_on: bool = False,
         unaugmented: float | None = None,
     ) -> Self:
         """A recipe by its name.
 
-        But for the warm-up and the images that are not augmented both train the root alike.
+        `notebook` trains the root with its learning rate falling to 0, too, but without warm-up,
+        at the rate of other networks, and on augmented images alone.
 
         Args:
             name: Which.
             batch_size: Images a step.
             root_epochs: Epochs of the root.
+            student: Whether the root is a StudentNet.
             trains_on: Whether the root has learnt already, and is trained from there on.
             unaugmented: Share of the epochs; None is the recipe's usual one.
         """
+        from_nothing = _STUDENT_ROOT_LR if student and name == "measured" else _ROOT_LR
         recipe = cls(
             batch_size=batch_size,
             root_epochs=root_epochs,
-            root_lr=_TRAINING_ON_LR if trains_on else _ROOT_LR,
+            root_lr=_TRAINING_ON_LR if trains_on else from_nothing,
         )
         if name == "notebook":
             recipe = replace(

@@ -111,6 +111,7 @@ def open_search(
         data_fingerprint=data.fingerprint,
         device_type=pool.device_type,
         precision=precision,
+        kept=None if earlier is None else earlier.get("recipe"),
     )
     ladder = _ladder(config, root, data, pool, earlier)
     pricing = Pricing(

@@ -1,7 +1,7 @@
 """The network that a search prunes: what it is, and what it is made of."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -167,6 +167,7 @@ def origin_of(
     data_fingerprint: str,
     device_type: str,
     precision: Precision,
+    kept: Mapping[str, Any] | None = None,
 ) -> Origin:
     """What shapes the networks of a search, but for their schedules.
 
@@ -176,15 +177,21 @@ def origin_of(
         data_fingerprint: Of its images.
         device_type: Where it trains.
         precision: Of its arithmetic.
+        kept: The recipe in its search.json, of a search that is there: the root's learning rate
+            stays what it was.
     """
+    recipe = Recipe.named(
+        config.recipe,
+        batch_size=config.batch_size,
+        root_epochs=config.trained_epochs,
+        student=config.model == STUDENT,
+        trains_on=_TRAINED_ON in made_of,
+        unaugmented=config.unaugmented,
+    )
+    if kept is not None and isinstance(root_lr := kept.get("root_lr"), float):
+        recipe = replace(recipe, root_lr=root_lr)
     return Origin(
-        recipe=Recipe.named(
-            config.recipe,
-            batch_size=config.batch_size,
-            root_epochs=config.trained_epochs,
-            trains_on=_TRAINED_ON in made_of,
-            unaugmented=config.unaugmented,
-        ),
+        recipe=recipe,
         seed=config.seed,
         data_fingerprint=data_fingerprint,
         root=made_of,

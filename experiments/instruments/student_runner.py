@@ -18,6 +18,11 @@ def by_params(architecture: StudentArchitecture) -> Pricing:
     return Pricing(name="params", architecture=architecture, image_size=1)
 
 
+def student_recipe(*, root_epochs: int) -> Recipe:
+    """How the command trains it by default."""
+    return Recipe.named("measured", batch_size=32, root_epochs=root_epochs, student=True)
+
+
 def student_runner(data: ImageData, *, seed: int, root_epochs: int) -> RoundRunner:
     """Runs rounds on the CPU.
 
@@ -28,7 +33,7 @@ def student_runner(data: ImageData, *, seed: int, root_epochs: int) -> RoundRunn
     """
     architecture = student_architecture(len(data.classes))
     origin = Origin(
-        recipe=Recipe(root_epochs=root_epochs),
+        recipe=student_recipe(root_epochs=root_epochs),
         seed=seed,
         data_fingerprint=data.fingerprint,
         root={

@@ -60,6 +60,7 @@ def repeater(
         data_fingerprint=data.fingerprint,
         device_type=device_type,
         precision=config.precision or "fp32",
+        kept=description["recipe"],
     )
     if origin.recipe.to_json() != description["recipe"]:
         raise RefusedError(

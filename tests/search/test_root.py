@@ -17,7 +17,7 @@ from search.configuration import SearchConfig
 from search.errors import RefusedError
 from search.kept import from_record, to_record
 from search.results.folder import ResultsFolder
-from search.root import Root, architecture_of, find_root
+from search.root import Root, architecture_of, find_root, origin_of
 
 NET = """
 from torch import nn
@@ -90,7 +90,6 @@ def test_a_root_that_fits_is_taken_whole_and_made_of_what_it_always_was(
     assert list(root.notes(SearchConfig())) == []
     own = {"prune"} if model == "student" else {"network", "round_to"}
     assert root.made_of.keys() == {"channels", "num_classes", "checkpoint"} | own
-    assert Recipe.named("measured", batch_size=32, root_epochs=60, trains_on=False) == Recipe()
 
 
 def test_root_epochs_train_a_root_on(find: Find) -> None:
@@ -140,6 +139,47 @@ def test_a_normalisation_is_part_of_the_network(find: Find, model: str) -> None:
             assert torch.allclose(net(images), bare((images - mean) / std), atol=1e-5)
     own = find(model=model, normalize=(0.5, 0.5, 0.5, 0.25, 0.25, 0.25))
     assert own.made_of["normalize"] == [0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
+
+
+def test_a_search_of_before_goes_on_as_it_was_trained() -> None:
+    """As they were kept before images could be left as they are and roots had another rate."""
+    record = to_record(SearchConfig())
+    del record["unaugmented"]
+    kept = {
+        "version": 5,
+        "batch_size": 32,
+        "weight_decay": 0.01,
+        "importance": "gamma",
+        "decay": True,
+        "warm_up": 0.1,
+        "recalibrate": True,
+        "root_epochs": 60,
+        "root_lr": 0.004,
+    }
+
+    def recipe(config: SearchConfig, kept: dict[str, Any] | None) -> Recipe:
+        origin = origin_of(
+            config,
+            {"checkpoint": None},
+            data_fingerprint="beef",
+            device_type="cpu",
+            precision="fp32",
+            kept=kept,
+        )
+        return origin.recipe
+
+    assert recipe(from_record(record), kept).to_json() == kept
+    assert recipe(SearchConfig(), kept | {"root_lr": "fast"}).root_lr == 0.015
+    assert recipe(SearchConfig(unaugmented=0.25), None).unaugmented == 0.25
+
+
+def test_a_student_s_root_bears_a_higher_rate_than_others() -> None:
+    common: dict[str, Any] = {"batch_size": 32, "root_epochs": 60}
+    assert Recipe.named("measured", **common) == Recipe()
+    assert Recipe.named("measured", student=True, **common) == Recipe(root_lr=0.015)
+    assert Recipe.named("measured", student=True, trains_on=True, **common).root_lr == 1e-3
+    notebook = Recipe.named("notebook", student=True, **common)
+    assert (notebook.root_lr, notebook.unaugmented) == (4e-3, 0)
 
 
 def test_a_root_is_trained_on_from_its_weights_and_a_head_of_its_id(
