@@ -14,7 +14,7 @@ RecipeName: TypeAlias = Literal["measured", "notebook"]
 
 _ROOT_LR = 4e-3
 _STUDENT_ROOT_LR = 1.5e-2  # which others do not bear: experiments/alternatives/log.txt
-_UNAUGMENTED = 0.5  # experiments/rounds/small_networks.py
+_UNAUGMENTED = 0.5  # experiments/rounds/small_networks.py; figures in alternatives/log.txt
 _TRAINING_ON_LR = 1e-3  # what was learnt outlasts it: experiments/rounds/training_on.py
 
 
@@ -34,7 +34,8 @@ class Recipe:
         root_lr: Learning rate from which the root's falls linearly to 0, after the warm-up; higher
             of a StudentNet, lower where it is trained on from weights that it was given.
 
-    Source: notebook, AdamW at 1e-3 with batches of 32.
+    Source: notebook, AdamW at 1e-3 with batches of 32; He et al., "Data augmentation revisited",
+    arXiv:1909.09148, of the unaugmented last epochs.
     """
 
     batch_size: int = 32
