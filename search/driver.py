@@ -191,6 +191,7 @@ class _Workplace:
                 scratch=search.folder.scratch,
                 on_stage=follower.on_stage,
                 on_failed_start=self._warn,
+                on_machines=self._desk.console.line,
                 on_step=on_step,
             )
         _check_broken(assignments)
@@ -222,7 +223,10 @@ def _announce(search: Search, pool: Pool, desk: Desk) -> None:
     )
     if pool.left_out:
         what = "GPUs" if pool.gpus else "cores"
-        console.line(f"The cluster has no free {what} for {pool.left_out} more worker(s).")
+        console.line(
+            f"The cluster has no free {what} for {pool.left_out} more worker(s)"
+            f"{'; what becomes free is used' if pool.grows else ''}."
+        )
 
 
 def _budget(config: SearchConfig) -> str:

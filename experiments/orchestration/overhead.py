@@ -172,6 +172,7 @@ def _run(search: Search, plan: SleepingPlan, pool: Pool, console: Console) -> fl
         scratch=search.folder.scratch,
         on_stage=observer.on_stage,
         on_failed_start=console.line,
+        on_machines=console.line,
         on_step=on_step,
     )
     failed = campaign.progress().failed

@@ -89,7 +89,7 @@ class Campaign:
         """What accuracy is traded against."""
         self._new_sampler = new_sampler
         self._asked_trials = trials
-        self._ahead = ahead
+        self.ahead = ahead
         self._max_epochs = max_epochs
         self._budget = Budget(store, max_epochs)
         self._early_stop = early_stop
@@ -132,7 +132,7 @@ class Campaign:
         """A trial to run, or None while enough are in flight or none is left."""
         self._check_epochs()
         self._check_flatness()
-        if self.finished or len(self._in_flight) >= self._ahead:
+        if self.finished or len(self._in_flight) >= self.ahead:
             return None
         trial = self._adopted.pop(0) if self._adopted else self._propose()
         if trial is not None:

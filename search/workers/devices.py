@@ -69,6 +69,7 @@ class Pool:
         bf16: Whether the workers' GPUs compute in bf16.
         gpu_names: Models of the GPUs that are used.
         left_out: Workers that were asked for, but for which the cluster has no room now.
+        grows: Whether it is to have all of a cluster, and so more when there is more.
     """
 
     device_type: str
@@ -79,6 +80,7 @@ class Pool:
     bf16: bool = False
     gpu_names: str = ""
     left_out: int = 0
+    grows: bool = False
 
 
 def make_pool(request: PoolRequest, *, cards: Cards, cores: int) -> Pool:

@@ -184,7 +184,8 @@ def _cluster_pool(request: PoolRequest) -> Pool:
     else:
         had = replace(request, gpus=0, workers=max(1, _free_cores(asked.workers)))
     pool = make_pool(had, cards=cards, cores=1)
-    return replace(pool, left_out=asked.workers - pool.workers)
+    grows = request.gpus is None if pool.gpus else request.workers is None
+    return replace(pool, left_out=asked.workers - pool.workers, grows=grows)
 
 
 def _free_cores(wanted: int) -> int:

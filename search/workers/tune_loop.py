@@ -23,6 +23,7 @@ from search.errors import LedgerError, in_words
 from search.workers.cards import sharing_cards
 from search.workers.crew import Crew
 from search.workers.devices import Pool
+from search.workers.machines import Machines
 from search.workers.worker import (
     BROKEN,
     FAILURE,
@@ -43,6 +44,7 @@ _SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
 }
+_MANY = 100_000  # trials that may wait where there is no telling how many workers will be
 _NOTICE = signal.SIGUSR1
 _SHORT_OF_MEMORY = (
     "a machine that ran short of memory: fewer --workers or --trials-per-gpu, a smaller "
@@ -59,6 +61,7 @@ def run_trials(
     scratch: Path,
     on_stage: Callable[[Stage, list[Stage]], None],
     on_failed_start: Callable[[str], None],
+    on_machines: Callable[[str], None],
     on_step: Callable[[], None],
 ) -> None:
     """Run schedules until none is left.
@@ -72,10 +75,13 @@ def run_trials(
         on_stage: Called with a stage that was accepted, and with those stages that have come onto
             the front with it.
         on_failed_start: Called with the reason when a worker could not start.
+        on_machines: Called with what is to be said of machines that come or go.
         on_step: Called several times a second; what it raises ends the run.
     """
     _forget_settings()
-    os.environ.update(_SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(pool.workers))
+    os.environ.update(
+        _SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(_MANY if pool.grows else pool.workers)
+    )
     trainable = tune.with_resources(
         tune.with_parameters(ScheduleTrial, plan=plan, store=store),
         # Where GPUs train, it is they that say how many workers there is room for.
@@ -86,29 +92,33 @@ def run_trials(
     stopper = _AssignmentStopper(
         assignments, crew, store, numbers, on_stage, keep_workers=pool.ahead > pool.workers
     )
-    tuner = tune.Tuner(
-        trainable,
-        tune_config=tune.TuneConfig(
-            search_alg=_AssignmentSearcher(assignments, crew, store, numbers),
-            scheduler=_AssignmentScheduler(crew),
-            num_samples=-1,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            storage_path=str(scratch.absolute()),
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            stop=stopper,
-            callbacks=[
-                _AssignmentCallback(
-                    assignments, crew, numbers, stopper.ended, on_failed_start, on_step
-                )
-            ],
-        ),
-    )
     try:
-        with _deaths_told_alike(), sharing_cards(pool):
-            tuner.fit()
+        with _deaths_told_alike(), sharing_cards(pool) as cards:
+            machines = Machines(pool, crew, assignments, cards, on_machines)
+
+            def step() -> None:
+                machines.look()
+                on_step()
+
+            callback = _AssignmentCallback(
+                assignments, crew, numbers, stopper.ended, on_failed_start, step
+            )
+            tune.Tuner(
+                trainable,
+                tune_config=tune.TuneConfig(
+                    search_alg=_AssignmentSearcher(assignments, crew, store, numbers),
+                    scheduler=_AssignmentScheduler(crew),
+                    num_samples=-1,
+                    reuse_actors=True,
+                ),
+                run_config=tune.RunConfig(
+                    storage_path=str(scratch.absolute()),
+                    verbose=0,
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    stop=stopper,
+                    callbacks=[callback],
+                ),
+            ).fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
