@@ -1,5 +1,6 @@
 """Image data sets, their packed form on disk, and batched augmentation."""
 
+from data.carrying import Bring, PackedImages
 from data.collection import SplitName
 from data.errors import DataError, name_some
 from data.opening import open_data
@@ -8,10 +9,12 @@ from data.source import DataSource
 from data.transforms import CropParameters, draw_crops, gather_center, gather_train
 
 __all__ = [
+    "Bring",
     "CropParameters",
     "DataError",
     "DataSource",
     "ImageData",
+    "PackedImages",
     "Split",
     "SplitName",
     "draw_crops",

@@ -70,10 +70,10 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
         failing_in_words(),
         worker_pool(pool_request(config)) as pool,
     ):
-        source, data = open_images(config, console)
+        data = open_images(config, console)
         root = find_root(config, folder, data)
         with folder.locked(resume=resume):
-            search = open_search(config, folder, source, data, root, pool)
+            search = open_search(config, folder, data, root, pool)
             for note in root.notes(config) if not resume else ():
                 console.line(note)
             for reason in search.store.set_aside.values():

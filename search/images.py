@@ -1,7 +1,5 @@
 """The images that a search is asked to use."""
 
-from dataclasses import replace
-
 from data import DataError, DataSource, ImageData, name_some, open_data
 from search.configuration import SearchConfig
 from search.console import Console
@@ -10,7 +8,7 @@ from search.errors import RefusedError
 _LEAST_CLASSES = 2
 
 
-def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, ImageData]:
+def open_images(config: SearchConfig, console: Console) -> ImageData:
     """Map the images that a search is asked to use, and pack them first if need be.
 
     Raises:
@@ -38,5 +36,4 @@ def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, Ima
         )
     for line in (data.summary, *data.notes):
         console.news(f"{line}.")
-    kept = config.resolved(image_size=data.image_size)  # workers run elsewhere: absolute paths
-    return replace(source, data=kept.data, data_root=kept.data_root), data
+    return data

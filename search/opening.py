@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from data import DataSource, ImageData
+from data import ImageData, PackedImages
 from pruning import (
     LatencyLadder,
     Precision,
@@ -91,7 +91,6 @@ def pool_request(config: SearchConfig) -> PoolRequest:
 def open_search(
     config: SearchConfig,
     folder: ResultsFolder,
-    source: DataSource,
     data: ImageData,
     root: Root,
     pool: Pool,
@@ -140,7 +139,7 @@ def open_search(
         folder=folder,
         space=space,
         plan=WorkerPlan(
-            source=source,
+            images=PackedImages.of(data),
             architecture=root.architecture,
             origin=origin,
             checkpoint=root.tensors,

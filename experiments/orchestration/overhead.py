@@ -141,9 +141,9 @@ def observe(asked: Overhead, sampler: SamplerName, workers: int, scratch: Path) 
     pool = asked.pool(workers)
     folder = ResultsFolder(scratch / "search")
     console = Console(io.StringIO())
-    source, data = open_images(config, console)
+    data = open_images(config, console)
     with folder.locked(resume=False):
-        search = open_search(config, folder, source, data, find_root(config, folder, data), pool)
+        search = open_search(config, folder, data, find_root(config, folder, data), pool)
         plan = SleepingPlan.of(search.plan, round_seconds=asked.seconds, trace=trace)
         started = time.time()
         try:

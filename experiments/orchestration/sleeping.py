@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from data import Bring
 from pruning import Draft, Round, RoundRunner, Schedule, width_mult
 from pruning.runner import OnEpoch
 from pruning.stages import stage_seed
@@ -96,9 +97,9 @@ class SleepingPlan(WorkerPlan):
         kept = {field.name: getattr(plan, field.name) for field in fields(plan)}
         return cls(**kept, round_seconds=round_seconds, trace=trace)
 
-    def runner(self, device: torch.device) -> SleepingRunner:
+    def runner(self, device: torch.device, bring: Bring) -> SleepingRunner:
         """See `WorkerPlan`."""
-        awake = WorkerPlan.runner(self, device)
+        awake = WorkerPlan.runner(self, device, bring)
         kept = {field.name: getattr(awake, field.name) for field in fields(awake)}
         return SleepingRunner(**kept, round_seconds=self.round_seconds, trace=self.trace)
 

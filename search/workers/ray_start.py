@@ -70,6 +70,7 @@ def start_ray(pool: Pool) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ[_TOKEN] = secrets.token_hex(32)
     os.environ.pop(_TOKEN_PATH, None)
+    AuthenticationTokenLoader.instance().reset_cache()  # of a private Ray that was there before
     # On Linux Ray would listen on all of the machine's addresses; so it does on loopback.
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     scratch = _scratch()

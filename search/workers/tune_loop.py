@@ -21,6 +21,7 @@ from pruning import Stage, StoreError
 from search.campaign.assignments import Assignments
 from search.errors import LedgerError, in_words
 from search.workers.cards import sharing_cards
+from search.workers.courier import Courier
 from search.workers.crew import Crew
 from search.workers.devices import Pool
 from search.workers.machines import Machines
@@ -83,7 +84,9 @@ def run_trials(
         _SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(_MANY if pool.grows else pool.workers)
     )
     trainable = tune.with_resources(
-        tune.with_parameters(ScheduleTrial, plan=plan, store=store),
+        tune.with_parameters(
+            ScheduleTrial, plan=plan, store=store, bring=Courier.of_this_machine()
+        ),
         # Where GPUs train, it is they that say how many workers there is room for.
         {"gpu": pool.gpus_per_worker} if pool.gpus else {"cpu": 1},
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
+from PIL import Image
 from ray.cluster_utils import Cluster
 
 from tests.command import BRIEF, NOT_THERE, TRIALS, Command, wait_for_output
@@ -25,7 +26,7 @@ class Net(nn.Module):
         self.head = nn.Linear(16, num_classes)
 
     def forward(self, x):
-        if self.training and len(x) > 2:
+        if self.training:
             time.sleep(0.1)
         return self.head(self.stem(x).mean((2, 3)))
 """
@@ -41,6 +42,7 @@ class Machines:
     def __init__(self, folder: Path, **head: Any) -> None:
         self.places = folder / "places"
         self.trace = folder / "trace"
+        self.caches = folder / "caches"
         self._cluster = Cluster(
             initialize_head=True,
             head_node_args={"num_cpus": 0, "num_gpus": 0, **head},
@@ -50,11 +52,11 @@ class Machines:
         self._last = 1
 
     def add(self) -> Any:
-        """Another machine, with a GPU, and an address that no other has."""
+        """Another machine, with a GPU, an address, and a cache of its own."""
         self._last += 1
-        return self._cluster.add_node(
-            num_cpus=1, num_gpus=1, node_ip_address=f"127.0.0.{self._last}"
-        )
+        name = f"127.0.0.{self._last}"
+        cache = {"XDG_CACHE_HOME": str(self.caches / name)}
+        return self._cluster.add_node(num_cpus=1, num_gpus=1, node_ip_address=name, env_vars=cache)
 
     def kill(self, node: Any = None) -> None:
         """Kill all that runs on a machine; on the head by default."""
@@ -118,21 +120,34 @@ def assert_trained_once(machines: Machines, folder: Path, *, but: int) -> None:
     assert stages <= begun <= stages + but
 
 
+def draw(folder: Path) -> None:
+    """Some images of two classes."""
+    for split, count in (("training", 40), ("validation", 10)):
+        (folder / split).mkdir(parents=True)
+        for index in range(count):
+            image = Image.new("RGB", (16, 16), ("red", "blue")[index % 2])
+            image.save(folder / split / f"{index % 2}_{index}.png")
+
+
 def test_of_three_machines_one_is_killed_within_a_round(command: Command, make: Make) -> None:
-    """Its round is run again elsewhere; the driver's machine has no GPU."""
+    """Its round is run again elsewhere. The driver's machine has no GPU, the others no images."""
+    draw(command.folder / "photos")
     machines = make()
     nodes = [machines.add() for _ in range(3)]
     out = command.folder / "out"
     process = command.start(
-        *SEARCH, "--trials", "12", "--out", "out", "--address", machines.address
-    )
+        *SEARCH, "--data", "photos", "--batch-size", "2", "--trials", "12", "--out", "out",
+        "--address", machines.address,
+    )  # fmt: skip
     wait_for_output(process, "12 trials by stage-tree on 3 worker(s)")
+    (command.folder / "photos").rename(command.folder / "elsewhere")
     wait_until(lambda: len(machines.rounds()) == 3 and machines.in_round(nodes[0]))
     machines.kill(nodes[0])
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert errors == ""
     assert "(raylet)" not in output
+    assert len(list(machines.caches.glob("*/*/packs/*/pack.json"))) == 3
     assert_whole(out, 12)
     assert_trained_once(machines, out, but=1)
 

@@ -41,7 +41,7 @@ CLASSES = ("a dog", "bird", "Zebra")
 def _search(path: Path, config: SearchConfig, *rates: float) -> Path:
     """A search of one schedule, whose last network was not tested, as none off the front is."""
     folder = ResultsFolder(path)
-    _, data = open_images(config, Console())
+    data = open_images(config, Console())
     config = config.resolved(image_size=data.image_size, precision="fp32")
     root = find_root(config, folder, data)
     origin = origin_of(
@@ -121,4 +121,4 @@ def photos(_photos: Path, tmp_path: Path, packs: Path, monkeypatch: pytest.Monke
 
 
 def images_of(config: SearchConfig) -> ImageData:
-    return open_images(config, Console())[1]
+    return open_images(config, Console())
