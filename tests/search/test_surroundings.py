@@ -1,5 +1,6 @@
 """The command in whatever it is started from: folders, streams, terminals, variables."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from search.command import main
 from tests.command import (
     RUN,
     SMALL,
@@ -56,6 +58,18 @@ def test_a_search_needs_little_of_where_it_is_started(command: Command) -> None:
     )
     assert done.returncode == 0
     assert states(command.folder / "out") == [TrialState.COMPLETE] * 2
+
+
+def test_a_user_without_account_and_home_has_the_root_as_containers_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    with pytest.raises(RuntimeError, match="home"):
+        Path.home()
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert Path.home() == Path("/")
 
 
 @pytest.mark.parametrize("script", ["run.py", "checkup.py"])
