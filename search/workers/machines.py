@@ -1,5 +1,6 @@
 """The machines of a cluster that was joined: which go, and what those bring that come."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,12 @@ from search.workers.crew import Crew
 from search.workers.devices import Pool
 
 _LOOK_SECONDS = 5
+
+
+def machine_in(text: str) -> str:
+    """Of what Ray says, on which machine it was, as the end of a sentence; empty if it is not."""
+    found = re.search(r"\bip[:=] ?([\w.:]*\w)", text)
+    return f" on the machine {found[1]}" if found else ""
 
 
 class Machines:

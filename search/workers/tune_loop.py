@@ -24,7 +24,7 @@ from search.workers.cards import sharing_cards
 from search.workers.courier import Courier
 from search.workers.crew import Crew
 from search.workers.devices import Pool
-from search.workers.machines import Machines
+from search.workers.machines import Machines, machine_in
 from search.workers.worker import (
     BROKEN,
     FAILURE,
@@ -335,7 +335,7 @@ class _AssignmentCallback(_Unpickled, tune.Callback):
         reason = _cause(Path(trial.error_file))
         begun = trial.trial_id in self._begun
         if not begun:
-            self._on_failed_start(reason)
+            self._on_failed_start(reason + machine_in(_text(Path(trial.error_file))))
         if self._crew.cannot_start:
             self._assignments.abandon(f"no worker can start, the last one for {reason}")
         try:
@@ -348,9 +348,13 @@ class _AssignmentCallback(_Unpickled, tune.Callback):
         self._on_step()
 
 
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.is_file() else ""
+
+
 def _cause(path: Path) -> str:
     """Of what a worker has died, from the file in which Tune keeps its error."""
-    text = path.read_text(errors="replace") if path.is_file() else ""
+    text = _text(path)
     if "running low on memory" in text or "out of memory" in text:
         return _SHORT_OF_MEMORY
     return " ".join(text.split("\n")[-2:]).strip() or "no message"
