@@ -142,7 +142,7 @@ class SearchConfig:
         _flag(
             "N",
             "GPUs to use; 0 runs on the CPU. With --address, of those that the cluster declares.",
-            default="all that are visible",
+            default="all that are visible, or that the cluster has and comes to have",
         ),
     ] = None
     trials_per_gpu: Annotated[
