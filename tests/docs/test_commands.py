@@ -18,7 +18,10 @@ CODE = re.compile(r"^(?: {4}.*?)?python (\w+/)(\w+\.py)(.*)$", re.MULTILINE)
 FILES = re.compile(r"^```(?:bash|yaml|dockerfile)$.*?^```$", re.DOTALL | re.MULTILINE)
 """Which test_clusters.py reads."""
 OTHERS = {"--help", "--logdir", "--head", "--port", "--num-gpus", "--num-cpus", "--generate"} | {
-    "--tmux", "--requeue", "--shm-size", "--user"
+    "--tmux",
+    "--requeue",
+    "--shm-size",
+    "--user",
 }
 """Flags of other programs: TensorBoard, Ray, SLURM, Docker."""
 TYPED = [
