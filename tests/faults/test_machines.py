@@ -14,9 +14,10 @@ from tests.command import BRIEF, NOT_THERE, TRIALS, Command, wait_for_output
 from tests.faults.conftest import HOOKS
 from tests.faults.invariants import assert_whole
 
-# Its rounds take seconds, and hardly any of a core.
+# Its rounds do not end while there is a file; see Machines.
 NET = """
 import time
+from pathlib import Path
 from torch import nn
 
 class Net(nn.Module):
@@ -26,7 +27,7 @@ class Net(nn.Module):
         self.head = nn.Linear(16, num_classes)
 
     def forward(self, x):
-        if self.training:
+        while self.training and Path("{hold}").exists():
             time.sleep(0.1)
         return self.head(self.stem(x).mean((2, 3)))
 """
@@ -43,6 +44,7 @@ class Machines:
         self.places = folder / "places"
         self.trace = folder / "trace"
         self.caches = folder / "caches"
+        self._hold = folder / "hold"
         self._cluster = Cluster(
             initialize_head=True,
             head_node_args={"num_cpus": 0, "num_gpus": 0, **head},
@@ -66,11 +68,17 @@ class Machines:
                 for process in (*root.children(recursive=True), root):
                     process.kill()
 
-    def in_round(self, node: Any) -> bool:
-        """Whether a machine's worker is at work."""
-        (raylet,) = node.all_processes["raylet"]
-        names = [child.name() for child in psutil.Process(raylet.process.pid).children()]
-        return any(name.startswith("ray::ResourceTr") for name in names)
+    def hold(self, rounds: int) -> None:
+        """Let no round end, and wait until so many have begun."""
+        self._hold.touch()
+        wait_until(lambda: self._begun() - sum(self.rounds().values()) == rounds)
+
+    def go_on(self) -> None:
+        """Let rounds end."""
+        self._hold.unlink()
+
+    def _begun(self) -> int:
+        return len(self.trace.read_text().splitlines()) if self.trace.exists() else 0
 
     def rounds(self) -> dict[str, int]:
         """How many were ended on each machine, by its id."""
@@ -90,7 +98,7 @@ Make = Callable[..., Machines]
 @pytest.fixture
 def make(command: Command, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Starts clusters whose workers say where they are and what they run."""
-    (command.folder / "net.py").write_text(NET)
+    (command.folder / "net.py").write_text(NET.replace("{hold}", str(command.folder / "hold")))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", NOT_THERE)
     monkeypatch.setenv("PYTHONPATH", str(HOOKS))
     monkeypatch.setenv("FAULT_PLACES", str(command.folder / "places"))
@@ -136,20 +144,22 @@ def test_of_three_machines_one_is_killed_within_a_round(command: Command, make: 
     nodes = [machines.add() for _ in range(3)]
     out = command.folder / "out"
     process = command.start(
-        *SEARCH, "--data", "photos", "--batch-size", "2", "--trials", "12", "--out", "out",
+        *SEARCH, "--data", "photos", "--trials", "12", "--out", "out",
         "--address", machines.address,
     )  # fmt: skip
     wait_for_output(process, "12 trials by stage-tree on 3 worker(s)")
     (command.folder / "photos").rename(command.folder / "elsewhere")
-    wait_until(lambda: len(machines.rounds()) == 3 and machines.in_round(nodes[0]))
+    wait_for_output(process, "root:")
+    machines.hold(3)
     machines.kill(nodes[0])
+    machines.go_on()
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert errors == ""
     assert "(raylet)" not in output
-    assert len(list(machines.caches.glob("*/*/packs/*/pack.json"))) == 3
     assert_whole(out, 12)
     assert_trained_once(machines, out, but=1)
+    assert len(list(machines.caches.glob("*/*/packs/*/pack.json"))) == 3
 
 
 def test_machines_that_come_late_are_used_also_when_none_is_left(
@@ -158,23 +168,24 @@ def test_machines_that_come_late_are_used_also_when_none_is_left(
     machines = make()
     first = machines.add()
     process = command.start(
-        *SEARCH, "--trials", "14", "--out", "out", "--address", machines.address
+        *SEARCH, "--trials", "12", "--out", "out", "--address", machines.address
     )
-    wait_for_output(process, "14 trials by stage-tree on 1 worker(s)")
-    wait_until(machines.rounds)
+    wait_for_output(process, "12 trials by stage-tree on 1 worker(s)")
+    wait_for_output(process, "root:")
+    machines.hold(1)
     second = machines.add()
     wait_for_output(process, "The cluster has room for 1 more worker(s), 2 now.")
-    wait_until(lambda: second.node_id in machines.rounds())
-    wait_until(lambda: machines.in_round(first) and machines.in_round(second))
+    machines.hold(2)
     machines.kill(first)
     machines.kill(second)
     wait_for_output(process, "No machine is left that has a GPU; the search waits for one.")
+    machines.go_on()
     third = machines.add()
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert third.node_id in machines.rounds()
     out = command.folder / "out"
-    assert_whole(out, 14)
+    assert_whole(out, 12)
     assert_trained_once(machines, out, but=2)
 
 
@@ -187,13 +198,15 @@ def test_the_head_is_lost_and_two_searches_share_the_next_cluster(
     process = command.start(
         *SEARCH, "--trials", str(TRIALS), "--out", "out", "--address", machines.address
     )
-    wait_until(machines.rounds)
+    wait_for_output(process, "root:")
+    machines.hold(1)
     machines.kill()
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, errors
     died, go_on = errors.splitlines()
     assert died in [f"Ray failed: its {daemon} has died." for daemon in ("raylet", "gcs_server")]
     assert go_on == "Go on with: python search/run.py --resume out"
+    machines.go_on()
 
     machines.shut_down()
     cluster = make()
