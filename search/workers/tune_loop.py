@@ -208,11 +208,15 @@ class _AssignmentScheduler(FIFOScheduler):
     def __init__(self, crew: Crew) -> None:
         super().__init__()
         self._crew = crew
+        self._begun = 0  # trials, all of the first ones
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """A trial that waits, or None; see Ray Tune's `TrialScheduler`."""
         trials = tune_controller.get_trials()
-        pending = (trial for trial in trials if trial.status == Trial.PENDING)
+        while self._begun < len(trials) and trials[self._begun].status != Trial.PENDING:
+            self._begun += 1  # and none will ever wait again
+        later = map(trials.__getitem__, range(self._begun, len(trials)))
+        pending = (trial for trial in later if trial.status == Trial.PENDING)
         return next(islice(pending, self._crew.missing, None), None)
 
 
