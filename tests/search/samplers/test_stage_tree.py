@@ -132,8 +132,9 @@ def test_a_choice_that_always_fails_is_soon_left_alone() -> None:
 def test_proposals_that_are_made_together_are_made_by_the_evidence_before_them() -> None:
     """What comes in meanwhile is for the next; what is asked for meanwhile is not asked again."""
     known = [stage_of(()), *map(stage_of, product(SPACE.rounds(), repeat=1))]
-    study, asked = study_of(*known), set()
-    new_sampler = sampler_maker("stage-tree", SPACE, SCALE, PRICING.at, seed=0, together=3)
+    space = replace(SPACE, max_rounds=3)
+    study, asked = study_of(*known, space=space), set()
+    new_sampler = sampler_maker("stage-tree", space, SCALE, PRICING.at, seed=0, together=3)
     first, second, third, fourth = (new_sampler(draw) for draw in range(4))
     assert first is second is third is not fourth
     for sampler in (first, second, third):
