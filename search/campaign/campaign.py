@@ -134,10 +134,12 @@ class Campaign:
         """A trial to run, or None while enough are in flight or none is left."""
         self._check_epochs()
         self._check_flatness()
-        if self.finished or len(self._in_flight) >= self._ahead:
-            return None
-        trial = self._adopted.pop(0) if self._adopted else self._propose()
-        if trial is not None:
+        trial = None
+        if not self.finished and len(self._in_flight) < self._ahead:
+            trial = self._adopted.pop(0) if self._adopted else self._propose()
+        if trial is None:
+            self.ledger.flush()
+        else:
             self._send(trial)
         return trial
 
@@ -238,13 +240,15 @@ class Campaign:
         """Tell the ledger that a trial is complete, or else stopped for a reason."""
         stages = self.store.path(trial.schedule)
         if len(stages) > len(trial.schedule):
-            last = stages[-1]
-            self.ledger.complete(
-                trial.number, val_accuracy=last.val_accuracy, cost=cost_of(last, self.cost)
-            )
+            self._complete(trial, stages[-1])
             self._failures.end_row()
         else:
             self.ledger.stop(trial.number, reason, rounds_reached=max(0, len(stages) - 1))
+
+    def _complete(self, trial: Trial, last: Stage) -> None:
+        self.ledger.complete(
+            trial.number, val_accuracy=last.val_accuracy, cost=cost_of(last, self.cost)
+        )
 
     def _check_epochs(self) -> None:
         if self._budget.unspent < self._least_epochs:
@@ -317,7 +321,9 @@ class Campaign:
             cut = trial.stopped and trial.reason != _FAR_BEHIND
             if not cut:  # what a budget cut may be proposed again
                 self._study.settle(self._study.adopt(trial.schedule))
-        elif trial.running or len(made) <= len(trial.schedule):
+        elif len(made) > len(trial.schedule):
+            self._complete(trial, made[-1])  # unless the file was told before
+        else:
             self._rows[trial.number] = self._study.adopt(trial.schedule)
             self._adopted.append(trial)
 

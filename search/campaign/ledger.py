@@ -8,7 +8,7 @@ lock, is the only writer.
 import sqlite3
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,6 +117,7 @@ class Ledger:
             )
             self._trials = [self._read(row) for row in rows]
             self._row_ids = [row._trial_id for row in rows]
+        self._completed: dict[int, tuple[float, float]] = {}  # in memory, not in the file
 
     def __len__(self) -> int:
         return len(self._trials)
@@ -131,16 +132,28 @@ class Ledger:
         )
 
     def complete(self, number: int, *, val_accuracy: float, cost: float) -> None:
-        """Record that all rounds of a trial are in the store; the values are its last stage's."""
-        self._end(number, TrialState.COMPLETE, (val_accuracy, float(cost)))
+        """Record that all rounds of a trial are in the store; the values are its last stage's.
+
+        It reaches the file with what is written next; see `flush`. Until then the trial is taken
+        up again if the search is killed, and its stages are all there.
+        """
+        if self._trials[number].running:
+            self._trials[number] = replace(self._trials[number], state=TrialState.COMPLETE)
+            self._completed[number] = val_accuracy, float(cost)
+
+    def flush(self) -> None:
+        """Write what was not written yet; so does the next trial, or the next that fails."""
+        if self._completed:
+            with self._writing():
+                pass
 
     def stop(self, number: int, reason: str, *, rounds_reached: int) -> None:
         """Record that a trial was ended before its last round; the stages it made stay."""
-        self._end(number, TrialState.PRUNED, reason=reason, rounds_reached=rounds_reached)
+        self._end(number, TrialState.PRUNED, reason, rounds_reached)
 
     def fail(self, number: int, reason: str, *, rounds_reached: int) -> None:
         """Record that a trial could not be finished."""
-        self._end(number, TrialState.FAIL, reason=reason, rounds_reached=rounds_reached)
+        self._end(number, TrialState.FAIL, reason, rounds_reached)
 
     def restore(self, last: Stage | None) -> None:
         """Enter a trial that was lost, by the last stage that it had trained, if it had any."""
@@ -160,25 +173,35 @@ class Ledger:
 
     def disconnect(self) -> None:
         """Let go of the file; the ledger is of no use any more."""
+        self.flush()
         self._engine.dispose()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write, in one transaction, what was not written yet and what is written in here."""
+        with self._storage_errors(), self._rows.writing():
+            for number, values in self._completed.items():
+                self._rows.end(self._row_ids[number], TrialState.COMPLETE, values, {})
+            yield
+        self._completed.clear()
 
     def _add(self, trial: Trial) -> Trial:
         params = _parameters(trial.schedule, self._space)
-        with self._storage_errors():
+        with self._writing():
             row = self._rows.add(trial.number, trial.state, params, _how(trial))
         self._trials.append(trial)
         self._row_ids.append(row)
         return trial
 
-    def _end(
-        self, number: int, state: TrialState, values: Sequence[float] = (), **how: Any
-    ) -> None:
-        """End a trial, unless it has ended."""
+    def _end(self, number: int, state: TrialState, reason: str, rounds_reached: int) -> None:
+        """End a trial that has not all its rounds, unless it has ended."""
         if not self._trials[number].running:
             return
-        ended = replace(self._trials[number], state=state, **how)
-        with self._storage_errors():
-            self._rows.end(self._row_ids[number], state, values, _how(ended))
+        ended = replace(
+            self._trials[number], state=state, reason=reason, rounds_reached=rounds_reached
+        )
+        with self._writing():
+            self._rows.end(self._row_ids[number], state, (), _how(ended))
         self._trials[number] = ended
 
     def _read(self, row: FrozenTrial) -> Trial:

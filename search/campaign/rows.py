@@ -6,7 +6,8 @@ tables that Optuna has made; a test compares the rows.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from optuna.storages._rdb.models import (
     TrialValueModel,
 )
 from optuna.trial import TrialState
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, CursorResult, Executable, insert, update
 
 _TRIALS, _PARAMS, _VALUES, _ATTRIBUTES = (
     model.__table__
@@ -28,7 +29,7 @@ _TRIALS, _PARAMS, _VALUES, _ATTRIBUTES = (
 
 
 class StudyRows:
-    """Writes trials of one study; nobody else does.
+    """Writes trials of one study, as nobody else does, in transactions (`writing`).
 
     Args:
         storage: That has made the study's tables.
@@ -40,9 +41,16 @@ class StudyRows:
         self, storage: RDBStorage, study_id: int, distributions: Mapping[str, BaseDistribution]
     ) -> None:
         self._engine = storage.engine
+        self._connection: Connection | None = None
         self._study_id = study_id
         self._distributions = distributions
         self._encoded = {name: distribution_to_json(of) for name, of in distributions.items()}
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What is written in here is one transaction."""
+        with self._engine.begin() as self._connection:
+            yield
 
     def add(
         self,
@@ -51,7 +59,7 @@ class StudyRows:
         params: Mapping[str, Any],
         attributes: Mapping[str, Any],
     ) -> int:
-        """Add a trial in one transaction; returns its id in the database."""
+        """Add a trial; returns its id in the database."""
         now = datetime.now()
         row = {
             "study_id": self._study_id,
@@ -60,14 +68,11 @@ class StudyRows:
             "datetime_start": now,
             "datetime_complete": now if state.is_finished() else None,
         }
-        with self._engine.begin() as connection:
-            (row_id,) = connection.execute(
-                insert(_TRIALS).returning(_TRIALS.c.trial_id), row
-            ).one()
-            if params:
-                rows = [self._param(row_id, *param) for param in params.items()]
-                connection.execute(insert(_PARAMS), rows)
-            _set_attributes(connection, row_id, attributes)
+        (row_id,) = self._execute(insert(_TRIALS).returning(_TRIALS.c.trial_id), row).one()
+        if params:
+            rows = [self._param(row_id, *param) for param in params.items()]
+            self._execute(insert(_PARAMS), rows)
+        self._set_attributes(row_id, attributes)
         return int(row_id)
 
     def end(
@@ -77,14 +82,24 @@ class StudyRows:
         values: Sequence[float],
         attributes: Mapping[str, Any],
     ) -> None:
-        """End a trial in one transaction; finite values, or none."""
-        with self._engine.begin() as connection:
-            changed = {"state": state, "datetime_complete": datetime.now()}
-            connection.execute(update(_TRIALS).where(_TRIALS.c.trial_id == row_id).values(changed))
-            if values:
-                rows = [_value(row_id, *value) for value in enumerate(values)]
-                connection.execute(insert(_VALUES), rows)
-            _set_attributes(connection, row_id, attributes)
+        """End a trial; finite values, or none."""
+        changed = {"state": state, "datetime_complete": datetime.now()}
+        self._execute(update(_TRIALS).where(_TRIALS.c.trial_id == row_id).values(changed))
+        if values:
+            self._execute(insert(_VALUES), [_value(row_id, *value) for value in enumerate(values)])
+        self._set_attributes(row_id, attributes)
+
+    def _execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:
+        assert self._connection is not None
+        return self._connection.execute(statement, rows)
+
+    def _set_attributes(self, row_id: int, attributes: Mapping[str, Any]) -> None:
+        if attributes:
+            rows = [
+                {"trial_id": row_id, "key": key, "value_json": json.dumps(value)}
+                for key, value in attributes.items()
+            ]
+            self._execute(insert(_ATTRIBUTES), rows)
 
     def _param(self, row_id: int, name: str, value: Any) -> dict[str, Any]:
         return {
@@ -98,12 +113,3 @@ class StudyRows:
 def _value(row_id: int, objective: int, value: float) -> dict[str, Any]:
     stored, kind = TrialValueModel.value_to_stored_repr(value)
     return {"trial_id": row_id, "objective": objective, "value": stored, "value_type": kind}
-
-
-def _set_attributes(connection: Connection, row_id: int, attributes: Mapping[str, Any]) -> None:
-    if attributes:
-        rows = [
-            {"trial_id": row_id, "key": key, "value_json": json.dumps(value)}
-            for key, value in attributes.items()
-        ]
-        connection.execute(insert(_ATTRIBUTES), rows)

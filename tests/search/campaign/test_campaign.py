@@ -55,6 +55,7 @@ def test_unfinished_trials_are_handed_out_again_by_number(
     again = Ledger(tmp_path / "study.db", SPACE)
     resumed = make_campaign(StageStore(tmp_path / "stages"), again, trials=6)
     assert [resumed.next_trial() for _ in range(2)] == [before[0], before[2]]
+    assert [trial.running for trial in again] == [True, False, True]
     for trial in (before[0], before[2]):
         assert trial is not None
         run_trial(resumed, store, trial)

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -57,15 +58,26 @@ def test_rows_are_those_that_optuna_writes(tmp_path: Path) -> None:
 
     ours, storage = study_at(tmp_path / "ours.db")
     rows = StudyRows(storage, storage.get_study_id_from_name("s"), DISTRIBUTIONS)
-    ids = [
-        rows.add(number, TrialState.RUNNING, params, {}) for number, params in enumerate(PARAMS)
-    ]
-    rows.end(ids[0], TrialState.COMPLETE, (0.75, 1234.0), {})
-    rows.end(ids[1], TrialState.FAIL, (), HOW)
-    rows.add(3, TrialState.PRUNED, {}, HOW)
+    with rows.writing():
+        ids = [
+            rows.add(number, TrialState.RUNNING, each, {}) for number, each in enumerate(PARAMS)
+        ]
+    with rows.writing():
+        rows.end(ids[0], TrialState.COMPLETE, (0.75, 1234.0), {})
+        rows.end(ids[1], TrialState.FAIL, (), HOW)
+    with rows.writing():
+        rows.add(3, TrialState.PRUNED, {}, HOW)
 
     assert [*map(told, ours.get_trials())] == [*map(told, theirs.get_trials())]
     again = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'ours.db'}")
     assert [*map(told, again.trials)] == [*map(told, theirs.trials)]
     again.tell(2, (0.5, 1.0))  # Optuna goes on with it
     assert again.trials[2].values == [0.5, 1.0]
+
+
+def test_a_transaction_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    study, storage = study_at(tmp_path / "study.db")
+    rows = StudyRows(storage, storage.get_study_id_from_name("s"), DISTRIBUTIONS)
+    with pytest.raises(KeyError), rows.writing():
+        rows.add(0, TrialState.RUNNING, PARAMS[0] | {"rate_9": 0.5}, {})
+    assert study.get_trials() == []
