@@ -22,7 +22,7 @@ from typing import Any
 from unittest.mock import patch
 
 import ray
-from ray.air.execution import FixedResourceManager
+from ray.air.execution import AcquiredResources, ResourceManager, ResourceRequest
 from ray.air.execution._internal import actor_manager, event_manager
 from ray.tune.execution import tune_controller
 
@@ -198,6 +198,40 @@ class Server:
         self._clock.after(self._free - self._clock.time + self._call, lambda: then(value))
 
 
+class _Places(ResourceManager):  # type: ignore[misc]
+    """As many places as workers; whether one is free costs no time, as with placement groups."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+
+    def request_resources(self, resource_request: ResourceRequest) -> None:
+        pass
+
+    def cancel_resource_request(self, resource_request: ResourceRequest) -> None:
+        pass
+
+    def has_resources_ready(self, resource_request: ResourceRequest) -> bool:
+        return self._free > 0
+
+    def acquire_resources(self, resource_request: ResourceRequest) -> "_Place | None":
+        if not self._free:
+            return None
+        self._free -= 1
+        return _Place(resource_request)
+
+    def free_resources(self, acquired_resource: "_Place") -> None:
+        self._free += 1
+
+    def clear(self) -> None:
+        pass
+
+
+@dataclass
+class _Place(AcquiredResources):  # type: ignore[misc]
+    def _annotate_remote_entity(self, entity: Any, bundle: Any, bundle_index: int) -> Any:
+        return entity
+
+
 class SimulatedRay:
     """What Tune's actor manager asks of the module `ray`.
 
@@ -227,14 +261,12 @@ class SimulatedRay:
     @contextmanager
     def in_place(self, workers: int) -> Iterator[None]:
         """Have Tune use this in place of Ray, with as many CPUs as workers."""
-
-        def resources() -> FixedResourceManager:
-            return FixedResourceManager({"CPU": workers})
-
         with (
             patch.object(actor_manager, "ray", self),
             patch.object(event_manager, "ray", self),
-            patch.object(tune_controller, "PlacementGroupResourceManager", resources),
+            patch.object(
+                tune_controller, "PlacementGroupResourceManager", lambda: _Places(workers)
+            ),
             patch.object(tune_controller._ActorClassCache, "get", lambda *_: self),
         ):
             yield
@@ -255,10 +287,6 @@ class SimulatedRay:
         """An answer; see `ray.get`."""
         with self._clock.calling(self._costs.get):
             return answer.value
-
-    def options(self, **_: Any) -> "SimulatedRay":
-        """As an actor's class."""
-        return self
 
     def remote(self, **kwargs: Any) -> "Handle":
         """Start a worker: as an actor's class."""

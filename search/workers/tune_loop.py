@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ray import tune
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial
+from ray.tune.registry import _global_registry
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -107,7 +109,7 @@ def run_trials(
         ),
     )
     try:
-        with _deaths_told_alike(), sharing_cards(pool):
+        with _deaths_told_alike(), _looked_up_once(), sharing_cards(pool):
             tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -141,6 +143,17 @@ def _deaths_told_alike() -> Iterator[None]:
         yield
     finally:
         RayActorManager._actor_task_failed = failed
+
+
+@contextmanager
+def _looked_up_once() -> Iterator[None]:
+    """Have Tune ask Ray's control store for the trainable once, not three times a trial."""
+    registry = _global_registry
+    registry.contains, registry.get = cache(registry.contains), cache(registry.get)
+    try:
+        yield
+    finally:
+        del registry.contains, registry.get
 
 
 class _Unpickled:
