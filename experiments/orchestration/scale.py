@@ -44,7 +44,7 @@ from experiments.orchestration.simulated_ray import (
     own_seconds,
 )
 from experiments.orchestration.sleeping import SleptRound, made_up
-from pruning import Round, RoundRunner, Schedule, Stage
+from pruning import RoundRunner, Stage
 from pruning.stages import stage_seed
 from search import console as console_module
 from search.configuration import SearchConfig
@@ -62,7 +62,7 @@ from search.watch.observer import Desk, Observer
 from search.workers.devices import Cards, PoolRequest, make_pool
 from search.workers.store_actor import StoreActor, Task
 from search.workers.tune_loop import run_trials
-from search.workers.worker import OVER, SCHEDULE, STAGE, TRIAL
+from search.workers.worker import OVER, STAGE, trial_of
 
 _WAIT_SECONDS = 0.1  # as workers wait
 _SPREAD = 0.2  # of rounds' seconds
@@ -122,8 +122,7 @@ class SimulatedWorker:
     def reset(self, config: dict[str, Any]) -> None:
         """Take up another schedule."""
         self._config = config
-        self._trial: int = config[TRIAL]
-        self._schedule: Schedule = tuple(Round(**round_) for round_ in config[SCHEDULE])
+        self._trial, self._schedule = trial_of(config)
         self._end: dict[str, Any] | None = None
         self._steps = 0
 

@@ -29,11 +29,10 @@ from search.workers.worker import (
     BROKEN,
     FAILURE,
     OVER,
-    SCHEDULE,
     STAGE,
-    TRIAL,
     ScheduleTrial,
     WorkerPlan,
+    trial_config,
 )
 
 # Ray Tune reads these when it runs. Its own files are not needed: the ledger and the store are.
@@ -192,10 +191,7 @@ class _AssignmentSearcher(_Unpickled, Searcher):
             return Searcher.FINISHED if self._assignments.over else None
         self._numbers[trial_id] = trial.number
         self._crew.wait(trial_id)
-        return {
-            TRIAL: trial.number,
-            SCHEDULE: [round_.to_json() for round_ in trial.schedule],
-        }
+        return trial_config(trial.number, trial.schedule)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
