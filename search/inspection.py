@@ -29,7 +29,7 @@ class CheckUp:
 
     Nothing is changed without --mend. What is missing comes back with `run.py --resume`.
 
-    Exit codes: 0, all is whole; 1, something is not; 2, refused.
+    Exit codes: 0, all is whole; 1, something is not; 2, refused; 130, interrupted.
     """
 
     folder: Annotated[

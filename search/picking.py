@@ -1,5 +1,6 @@
 """Taking a network home: `python search/pick.py DIR`; see `--help`."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from tyro.conf import arg
 
 from search.console import Console, reader_may_leave
 from search.errors import MismatchError, RefusedError, in_words
+from search.interruption import heed
 from search.paths import at_home
 
 if TYPE_CHECKING:
@@ -127,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from pruning import StoreError  # spares --help the seconds of torch
         from search.takehome.taking import take_home
 
+        heed(signal.default_int_handler)  # until here, see pick.py
         try:
             take_home(asked.order(), console)
         except StoreError as error:

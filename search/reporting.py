@@ -27,7 +27,7 @@ class Report:
     Of several searches, which must have the same images and the same --cost, the fronts are in
     one picture, and hypervolumes on one scale. While a search runs, it makes its own page.
 
-    Exit codes: 0, done; 2, refused.
+    Exit codes: 0, done; 2, refused; 130, interrupted.
     """
 
     results: Annotated[
