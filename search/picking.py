@@ -11,7 +11,7 @@ import tyro
 from tyro.conf import arg
 
 from search.console import Console, reader_may_leave
-from search.errors import MismatchError, RefusedError, in_words
+from search.errors import MismatchError, RefusedError, damaged, in_words
 from search.interruption import heed
 from search.paths import at_home
 
@@ -133,9 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             take_home(asked.order(), console)
         except StoreError as error:
-            raise RefusedError(
-                f"{error}\npython search/checkup.py {asked.folder} looks for all that is damaged."
-            ) from error
+            raise damaged(asked.folder, error) from error
     except RefusedError as error:
         return _ended(str(error), _REFUSED)
     except OSError as error:

@@ -76,7 +76,7 @@ class Events:
 class JsonLog:
     """Appends events to a file, one JSON object a line, with `time` (UTC, ISO 8601) and `event`.
 
-    The file stays open, so that whoever reads a named pipe is not told after each that all is over.
+    The file stays open, so that who reads a named pipe is not told after each that it has ended.
 
     Args:
         path: Of the file; its folder is made if there is none.
