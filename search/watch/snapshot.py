@@ -14,6 +14,9 @@ from search.front.stages import front
 from search.rules import MANY_TRIALS
 from search.workers.store_actor import Activity
 
+STARTING = "workers are starting"
+"""What is shown before the first of them trains."""
+
 _SHARES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
@@ -43,7 +46,7 @@ class Snapshot:
     cost: CostName
     networks: Sequence[Stage]
     members: Sequence[Stage]
-    failures: Mapping[str, int]
+    failures: Counter[str]
     activities: Mapping[int, Activity]
 
     @classmethod
@@ -100,7 +103,7 @@ class Snapshot:
         """All of it in a line."""
         parts = [*self.counts(), *self.times()]
         if self.root is None:
-            doing = [*map(describe_activity, self.activities.values())] or ["starting"]
+            doing = [*map(describe_activity, self.activities.values())] or [STARTING]
             parts = [*doing, *self.times()]
         return " | ".join(parts)
 
