@@ -31,7 +31,8 @@ class Pick:
     """Write a network of a search into a folder that needs nothing of this program.
 
     Takes the one with the best accuracy on validation images within the limits, or, without
-    limits, the cheapest that reaches --min-accuracy. The folder has model.onnx, model.pt2 of
+    limits, the cheapest that reaches --min-accuracy; of several that tie the cheaper one, by the
+    search's --cost, or the more accurate one. The folder has model.onnx, model.pt2 of
     torch.export, model.safetensors, model.json with classes and input, and predict.py, which
     classifies image files. All were tried on the search's images, if these are at hand.
 
