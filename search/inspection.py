@@ -93,7 +93,7 @@ def inspect(folder: ResultsFolder, console: Console) -> list[str]:
     findings += _superfluous(folder, store)
     for name, table_of in _TABLES.items():
         present = folder.path / name
-        text = present.read_text() if present.is_file() else None
+        text = present.read_text(encoding="utf-8") if present.is_file() else None
         if text != table_of(store, config.cost) and (begun or text is not None):
             findings.append(f"{name} is not what the stages give; --mend writes it anew")
     console.line(f"{len(store)} networks whole, {len(trials or [])} trials")
