@@ -43,7 +43,7 @@ def figures(
         if best >= chance + _LEAST_GAIN:
             near = next(one for one in members if one.val_accuracy >= best - _NEAR)
             share = cost_of(near, cost) / cost_of(root, cost)
-            name = f"of the root's {UNITS[cost]} are within {_NEAR:g} of the best accuracy"
+            name = f"of the root's {UNITS[cost]} are within {_NEAR:g} of the best"
             found.append((name, _percent(share)))
     return found
 
