@@ -53,15 +53,15 @@ class Snapshot:
     def of(
         cls,
         campaign: Campaign,
+        progress: Progress,
         activities: Mapping[int, Activity],
         *,
         share: float,
         seconds: float,
         left: float | None,
     ) -> "Snapshot":
-        """Where a campaign stands."""
+        """Where a campaign stands, of which `progress` are the counts of now."""
         reasons = (trial.reason or "unknown" for trial in campaign.ledger if trial.failed)
-        progress = campaign.progress()
         asked_for = sum(map(_epochs, campaign.ledger))
         return cls(
             progress=progress,

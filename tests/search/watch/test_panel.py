@@ -26,7 +26,8 @@ def shown(snapshot: Snapshot, width: int = 110) -> str:
 
 
 def taken(campaign: Campaign, activities: dict[int, Activity] | None = None) -> Snapshot:
-    return Snapshot.of(campaign, activities or {}, share=0.25, seconds=60, left=180)
+    progress = campaign.progress()
+    return Snapshot.of(campaign, progress, activities or {}, share=0.25, seconds=60, left=180)
 
 
 def test_a_panel_shows_where_a_search_stands(campaign: Campaign, store: StageStore) -> None:
