@@ -1,4 +1,4 @@
-"""Starts the check-up; this file is the one that is run, and `search.inspection` what it does."""
+"""Starts the check-up; this file is the one that is run, and `search.checking` what it does."""
 
 import os
 import sys
@@ -12,6 +12,6 @@ if __name__ == "__main__":
 
     open_streams()
     heed(lambda *_: os._exit(130))  # without a word: each file is put in place whole
-    from search.inspection import main
+    from search.checking import main
 
     sys.exit(main())
