@@ -56,7 +56,7 @@ def test_what_was_ignored_stays_ignored() -> None:
     [
         ("tyro", "pick.py", ""),
         ("onnx", "pick.py", "Interrupted; nothing was written.\n"),
-        ("tyro", "checkup.py", ""),
+        ("rich", "checkup.py", ""),
         ("torch", "report.py", ""),
     ],
 )
