@@ -1,6 +1,7 @@
 """Image data sets, their packed form on disk, and batched augmentation."""
 
 from data.collection import SplitName
+from data.doubts import doubts
 from data.errors import DataError, name_some
 from data.opening import open_data
 from data.packed import ImageData, Split
@@ -14,6 +15,7 @@ __all__ = [
     "ImageData",
     "Split",
     "SplitName",
+    "doubts",
     "draw_crops",
     "gather_center",
     "gather_train",

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from data import DataError, DataSource, ImageData, name_some, open_data
+from data import DataError, DataSource, ImageData, doubts, name_some, open_data
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import RefusedError
@@ -27,6 +27,7 @@ def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, Ima
             data_root=config.data_root,
             image_size=config.image_size,
             skip_broken=config.skip_broken,
+            resize=config.resize,
         )
         data = open_data(source, progress=progress)
     except DataError as error:
@@ -36,7 +37,7 @@ def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, Ima
             f"--data {config.data} has one class ({name_some(data.classes)}), and so nothing to "
             "tell apart.\nGive images of two classes or more."
         )
-    for line in (data.summary, *data.notes):
+    for line in (data.summary, *data.notes, *doubts(data)):
         console.news(f"{line}.")
     kept = config.resolved(image_size=data.image_size)  # workers run elsewhere: absolute paths
     return replace(source, data=kept.data, data_root=kept.data_root), data

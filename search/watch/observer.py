@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from pruning import Stage
-from search.campaign.campaign import Campaign
+from search.campaign.campaign import Campaign, Progress
 from search.campaign.confirmation import Confirmation
 from search.console import Console, duration
 from search.results.writer import ResultsWriter
@@ -75,9 +75,10 @@ class Observer:
         self._expectation = expectation
         self._time_share = time_share
         self._start = self._told = time.monotonic()
-        self._share_before = self._share()
+        progress = campaign.progress()
+        self._share_before = self._share(progress)
         # The pace of rounds is not that of the root's training.
-        self._root_there = self._start if campaign.progress().stages else None
+        self._root_there = self._start if progress.stages else None
         self._ended = {trial.number for trial in campaign.ledger if not trial.running}
 
     def on_stage(self, stage: Stage, newcomers: list[Stage]) -> None:
@@ -130,19 +131,21 @@ class Observer:
 
     def _snapshot(self) -> Snapshot:
         now = time.monotonic()
-        share = self._share()
+        progress = self._campaign.progress()
+        share = self._share(progress)
         done = share - self._share_before
         there = self._root_there
         return Snapshot.of(
             self._campaign,
+            progress,
             self._activities(),
             share=share,
             seconds=now - self._start,
             left=None if there is None or done <= 0 else (now - there) / done * (1 - share),
         )
 
-    def _share(self) -> float:
-        return min(1.0, max(self._campaign.progress().share, self._time_share()))
+    def _share(self, progress: Progress) -> float:
+        return min(1.0, max(progress.share, self._time_share()))
 
 
 class ConfirmationObserver:
