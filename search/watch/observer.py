@@ -10,6 +10,7 @@ from pruning import Stage
 from search.campaign.campaign import Campaign, Progress
 from search.campaign.confirmation import Confirmation
 from search.console import Console, duration
+from search.results.throttle import Throttle
 from search.results.writer import ResultsWriter
 from search.watch.events import Events
 from search.watch.expectation import Expectation
@@ -19,6 +20,7 @@ from search.watch.words import describe_stage
 from search.workers.store_actor import Activity
 
 _EVENT_SECONDS = 10.0
+_STATUS_SHARE = 0.05  # of the time, at most, goes into showing where a search stands
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,9 +104,10 @@ class Observer:
 
     def show(self) -> None:
         """Show where the search stands, and tell others, if it is time to."""
-        if self._desk.console.status_is_due():
-            snapshot = self._snapshot()
-            self._desk.console.status(snapshot.line(), partial(panel, snapshot))
+        if self._desk.console.status_is_due() and self._status.due:
+            with self._status.doing():
+                snapshot = self._snapshot()
+                self._desk.console.status(snapshot.line(), partial(panel, snapshot))
         if self._desk.events.wanted and time.monotonic() - self._told >= _EVENT_SECONDS:
             self.finish()
 
