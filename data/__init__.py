@@ -2,6 +2,7 @@
 
 from data.carrying import Bring, PackedImages
 from data.collection import SplitName
+from data.doubts import doubts
 from data.errors import DataError, name_some
 from data.opening import open_data
 from data.packed import ImageData, Split
@@ -17,6 +18,7 @@ __all__ = [
     "PackedImages",
     "Split",
     "SplitName",
+    "doubts",
     "draw_crops",
     "gather_center",
     "gather_train",

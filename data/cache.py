@@ -104,8 +104,8 @@ def _clear_leftovers(root: Path) -> None:
 def _refusal(root: Path, error: OSError) -> DataError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DataError(
-            f"no space left to pack the images in {root}; free some, or set XDG_CACHE_HOME to a"
-            " folder on a larger disk"
+            f"no space left to pack the images in {root}; free some, set XDG_CACHE_HOME to a"
+            " folder on a larger disk, or scale photos down by --resize"
         )
     return DataError(
         f"the cache folder must be writable, but {root} is not ({error.strerror or error});"

@@ -10,7 +10,7 @@ from data.collection import digest
 from data.pack import FILES, FORMAT, Pack
 from data.packed import ImageData
 
-Bring = Callable[[Path, Path], None]
+Bring = Callable[[Path, Path], object]
 """Copies a file of the machine on which images were packed to a path on this one."""
 
 

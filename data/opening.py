@@ -49,7 +49,9 @@ def _left_out(pack: Pack) -> tuple[str, ...]:
 
 def _collection(source: DataSource) -> Collection:
     if source.folder is not None:
-        return image_folder(source.folder, skip_broken=source.skip_broken)
+        return image_folder(
+            source.folder, skip_broken=source.skip_broken, shorter_side=source.resize
+        )
     if source.data == "digits":
         return digits(source.resolved_image_size)
     return fashion_mnist(source.data_root, source.resolved_image_size)

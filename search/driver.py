@@ -5,7 +5,7 @@ To start and to resume are the same: open ledger and store, go on until nothing 
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from pruning import StoreError
 from search.campaign.assignments import Assignments
 from search.configuration import SearchConfig
 from search.console import Console
-from search.errors import BrokenOffError
+from search.errors import BrokenOffError, LedgerError
 from search.final_test import record_test_accuracy
 from search.front.stages import front, hypervolume
 from search.images import open_images
@@ -135,6 +135,8 @@ def _run(search: Search, desk: Desk, expectation: Expectation, pool: Pool, end: 
             console.line(f"{missing} repeats of --confirm are missing: {confirmation.ended_by}.")
     finally:
         run_time.save()
+        with suppress(LedgerError):  # what is not written is found out again
+            search.ledger.flush()
 
 
 class _Workplace:

@@ -1,6 +1,6 @@
 """The images that a search is asked to use."""
 
-from data import DataError, DataSource, ImageData, name_some, open_data
+from data import DataError, DataSource, ImageData, doubts, name_some, open_data
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import RefusedError
@@ -25,6 +25,7 @@ def open_images(config: SearchConfig, console: Console) -> ImageData:
             data_root=config.data_root,
             image_size=config.image_size,
             skip_broken=config.skip_broken,
+            resize=config.resize,
         )
         data = open_data(source, progress=progress)
     except DataError as error:
@@ -34,6 +35,6 @@ def open_images(config: SearchConfig, console: Console) -> ImageData:
             f"--data {config.data} has one class ({name_some(data.classes)}), and so nothing to "
             "tell apart.\nGive images of two classes or more."
         )
-    for line in (data.summary, *data.notes):
+    for line in (data.summary, *data.notes, *doubts(data)):
         console.news(f"{line}.")
     return data

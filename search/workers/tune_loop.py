@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ray import tune
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial
+from ray.tune.registry import _global_registry
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -29,11 +31,10 @@ from search.workers.worker import (
     BROKEN,
     FAILURE,
     OVER,
-    SCHEDULE,
     STAGE,
-    TRIAL,
     ScheduleTrial,
     WorkerPlan,
+    trial_config,
 )
 
 # Ray Tune reads these when it runs. Its own files are not needed: the ledger and the store are.
@@ -96,7 +97,7 @@ def run_trials(
         assignments, crew, store, numbers, on_stage, keep_workers=pool.ahead > pool.workers
     )
     try:
-        with _deaths_told_alike(), sharing_cards(pool) as cards:
+        with _deaths_told_alike(), _looked_up_once(), sharing_cards(pool) as cards:
             machines = Machines(pool, crew, assignments, cards, on_machines)
 
             def step() -> None:
@@ -156,6 +157,17 @@ def _deaths_told_alike() -> Iterator[None]:
         RayActorManager._actor_task_failed = failed
 
 
+@contextmanager
+def _looked_up_once() -> Iterator[None]:
+    """Have Tune ask Ray's control store for the trainable once, not three times a trial."""
+    registry = _global_registry
+    registry.contains, registry.get = cache(registry.contains), cache(registry.get)
+    try:
+        yield
+    finally:
+        del registry.contains, registry.get
+
+
 class _Unpickled:
     """What Ray Tune pickles of this, for runs of its own to restore, is empty.
 
@@ -192,10 +204,7 @@ class _AssignmentSearcher(_Unpickled, Searcher):
             return Searcher.FINISHED if self._assignments.over else None
         self._numbers[trial_id] = trial.number
         self._crew.wait(trial_id)
-        return {
-            TRIAL: trial.number,
-            SCHEDULE: [round_.to_json() for round_ in trial.schedule],
-        }
+        return trial_config(trial.number, trial.schedule)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -221,11 +230,15 @@ class _AssignmentScheduler(FIFOScheduler):
     def __init__(self, crew: Crew) -> None:
         super().__init__()
         self._crew = crew
+        self._begun = 0  # trials, all of the first ones
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """A trial that waits, or None; see Ray Tune's `TrialScheduler`."""
         trials = tune_controller.get_trials()
-        pending = (trial for trial in trials if trial.status == Trial.PENDING)
+        while self._begun < len(trials) and trials[self._begun].status != Trial.PENDING:
+            self._begun += 1  # and none will ever wait again
+        later = map(trials.__getitem__, range(self._begun, len(trials)))
+        pending = (trial for trial in later if trial.status == Trial.PENDING)
         return next(islice(pending, self._crew.missing, None), None)
 
 

@@ -1,5 +1,6 @@
 """What runs on a worker: the Ray Tune trainable that runs a schedule, one step a round."""
 
+import json
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -36,8 +37,18 @@ from search.workers.store_actor import Activity, Task
 _WAIT_SECONDS = 0.1
 _SPLITS: tuple[SplitName, ...] = ("train", "validation")  # the driver tests, when all is over
 
-TRIAL, SCHEDULE = "trial", "schedule"  # keys of a trial's configuration
+_TRIAL, _SCHEDULE = "trial", "schedule"  # keys of a trial's configuration
 STAGE, OVER, FAILURE, BROKEN = "stage", "over", "failure", "broken"  # keys of a step's result
+
+
+def trial_config(number: int, schedule: Schedule) -> dict[str, Any]:
+    """A trial as Tune's configuration, of which Tune makes several deep copies: so it is flat."""
+    return {_TRIAL: number, _SCHEDULE: json.dumps([round_.to_json() for round_ in schedule])}
+
+
+def trial_of(config: Mapping[str, Any]) -> tuple[int, Schedule]:
+    """Number and schedule that `trial_config` wrote."""
+    return config[_TRIAL], tuple(Round(**round_) for round_ in json.loads(config[_SCHEDULE]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,8 +151,7 @@ class ScheduleTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take up another schedule; see Ray Tune's `Trainable`."""
-        self._trial: int = new_config[TRIAL]
-        self._schedule: Schedule = tuple(Round(**round_) for round_ in new_config[SCHEDULE])
+        self._trial, self._schedule = trial_of(new_config)
         self._rounds_reached = 0
         self._end: dict[str, Any] | None = None
         return True

@@ -83,7 +83,7 @@ def _digits(tmp_path_factory: pytest.TempPathFactory, packs: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def _photos(tmp_path_factory: pytest.TempPathFactory, packs: Path) -> Path:
-    """Of a user's network and JPEG files of several sizes, some smaller than the crops."""
+    """Of a user's network and JPEG files of several sizes, some small and some scaled down."""
     home = tmp_path_factory.mktemp("photographed")
     rng = np.random.default_rng(0)
     for split, count in (("train", 12), ("val", 6), ("test", 6)):
@@ -100,6 +100,7 @@ def _photos(tmp_path_factory: pytest.TempPathFactory, packs: Path) -> Path:
         config = SearchConfig(
             data=str(home / "images"),
             image_size=19,
+            resize=20,
             model=f"{home / 'nets.py'}:Net",
             root_epochs=8,
         )

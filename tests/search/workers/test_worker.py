@@ -15,11 +15,18 @@ from data import DataSource, ImageData, PackedImages, open_data
 from pruning import LatencyLadder, Origin, Recipe, RoundRunner, device_name
 from search.errors import SearchError
 from search.workers.store_actor import StoreActor
-from search.workers.worker import BROKEN, FAILURE, STAGE, ScheduleTrial, WorkerPlan
+from search.workers.worker import (
+    BROKEN,
+    FAILURE,
+    STAGE,
+    ScheduleTrial,
+    WorkerPlan,
+    trial_config,
+)
 from tests.search.landscape import ARCHITECTURE, rounds
 
 HALF = rounds(0.5)
-CONFIG = {"trial": 0, "schedule": [round_.to_json() for round_ in HALF]}
+CONFIG = trial_config(0, HALF)
 
 
 @pytest.fixture
