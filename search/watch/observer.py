@@ -77,6 +77,7 @@ class Observer:
         self._expectation = expectation
         self._time_share = time_share
         self._start = self._told = time.monotonic()
+        self._status = Throttle(_STATUS_SHARE)
         progress = campaign.progress()
         self._share_before = self._share(progress)
         # The pace of rounds is not that of the root's training.
