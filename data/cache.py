@@ -3,15 +3,15 @@
 import errno
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 from filelock import FileLock, Timeout
 
-from data.collection import Collection, Progress
 from data.errors import DataError
-from data.pack import Pack, flush_folder, read_pack, write_pack
+from data.pack import Pack, flush_folder, read_pack
 
 
 def cache_root() -> Path:
@@ -29,53 +29,62 @@ def make_writable(folder: Path) -> None:
         pass
 
 
-def cached_pack(collection: Collection, progress: Progress | None) -> Pack:
-    """Maps the collection's pack, after building it if there is none that is whole.
+def pack_folder(state: str) -> Path:
+    """Where the pack of a collection's state lies on this machine, if it is there."""
+    return cache_root() / "packs" / state
+
+
+def cached_pack(state: str, write: Callable[[Path], None]) -> Pack:
+    """Maps a pack, after building it if there is none that is whole.
 
     Of several processes that ask for it at the same time one builds it and the others wait.
     Packs of earlier states of a source are kept: another machine may have them mapped.
 
+    Args:
+        state: of a collection; it names the pack.
+        write: fills an empty folder with it.
+
     Raises:
         DataError: an image is refused, or the cache folder cannot be written.
     """
-    root = cache_root() / "packs"
-    pack = read_pack(root / collection.state)
+    final = pack_folder(state)
+    root = final.parent
+    pack = read_pack(final)
     if pack is not None:
         return pack
     try:
         make_writable(root)
         _clear_leftovers(root)
-        with FileLock(root / f"{collection.state}.lock"):
-            pack = read_pack(root / collection.state)
+        with FileLock(final.with_suffix(".lock")):
+            pack = read_pack(final)
             if pack is None:
-                _build(root, collection, progress)
-                pack = read_pack(root / collection.state)
+                _build(final, write)
+                pack = read_pack(final)
     except OSError as error:
         raise _refusal(root, error) from error
     if pack is None:
         raise DataError(
-            f"the packed images in {root / collection.state} cannot be read back;"
+            f"the packed images in {final} cannot be read back;"
             " free memory and disk, or set XDG_CACHE_HOME to a folder on another disk"
         )
     return pack
 
 
-def _build(root: Path, collection: Collection, progress: Progress | None) -> None:
+def _build(final: Path, write: Callable[[Path], None]) -> None:
     """Writes the pack beside its place and renames it there. Its lock must be held.
 
     A build that was killed starts over, which cannot mix what two builds wrote: 10,000 photos of
     up to 512 pixels take 25 seconds on two busy cores (experiments/images/packing.py).
     """
-    final = root / collection.state
     temporary = _building(final)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        write_pack(temporary, collection.read(), progress)
+        write(temporary)
         # What bears the final name here was just found damaged.
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
-        flush_folder(root)
+        flush_folder(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -95,8 +104,8 @@ def _clear_leftovers(root: Path) -> None:
 def _refusal(root: Path, error: OSError) -> DataError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DataError(
-            f"no space left to pack the images in {root}; free some, or set XDG_CACHE_HOME to a"
-            " folder on a larger disk"
+            f"no space left to pack the images in {root}; free some, set XDG_CACHE_HOME to a"
+            " folder on a larger disk, or scale photos down by --resize"
         )
     return DataError(
         f"the cache folder must be writable, but {root} is not ({error.strerror or error});"

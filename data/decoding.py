@@ -16,6 +16,7 @@ from PIL.ImageFile import ImageFile
 
 from data.errors import DataError, name_some
 from data.kinds import HEAD, kind_of
+from data.scaling import scaled_down
 
 # What photos come in, whatever their names say. Pillow's other readers are left out: the fewer
 # parsers a downloaded file reaches, the better.
@@ -40,12 +41,15 @@ class UnusableImageError(DataError):
     """A file that is no image, is damaged, or holds too many pixels; the message says which."""
 
 
-def decode_images(root: Path, names: Sequence[str]) -> Generator[NDArray[np.uint8], None, None]:
+def decode_images(
+    root: Path, names: Sequence[str], shorter_side: int | None = None
+) -> Generator[NDArray[np.uint8], None, None]:
     """Decodes files in order, some ahead of the reader.
 
     Args:
         root: the folder that the names are relative to.
         names: paths of image files.
+        shorter_side: to which images are scaled down; see `scaled_down`.
 
     Yields:
         Arrays (height, width, 3).
@@ -54,7 +58,7 @@ def decode_images(root: Path, names: Sequence[str]) -> Generator[NDArray[np.uint
         DataError: files cannot be used; raised once all were tried, naming the first ten.
     """
     refused: list[str] = []
-    for name, image in zip(names, attempts(root, names), strict=True):
+    for name, image in zip(names, attempts(root, names, shorter_side), strict=True):
         if isinstance(image, UnusableImageError):
             refused.append(f"{name} ({image})")
         elif not refused:
@@ -145,8 +149,10 @@ def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def attempts(root: Path, names: Sequence[str]) -> Iterator[NDArray[np.uint8] | UnusableImageError]:
-    """Decodes files in order; what a file cannot be used for takes its place.
+def attempts(
+    root: Path, names: Sequence[str], shorter_side: int | None = None
+) -> Iterator[NDArray[np.uint8] | UnusableImageError]:
+    """Decodes files in order, and scales them; what a file cannot be used for takes its place.
 
     It does so in threads, which run in parallel because Pillow's decoders free the interpreter. At
     most two images a thread are held, so memory does not grow with the number of files.
@@ -159,7 +165,7 @@ def attempts(root: Path, names: Sequence[str]) -> Iterator[NDArray[np.uint8] | U
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             for name in names:
-                pending.append(pool.submit(_attempt, root / name))
+                pending.append(pool.submit(_attempt, root / name, shorter_side))
                 if len(pending) == 2 * threads:
                     yield pending.popleft().result()
             while pending:
@@ -168,8 +174,8 @@ def attempts(root: Path, names: Sequence[str]) -> Iterator[NDArray[np.uint8] | U
             pool.shutdown(cancel_futures=True)
 
 
-def _attempt(path: Path) -> NDArray[np.uint8] | UnusableImageError:
+def _attempt(path: Path, shorter_side: int | None) -> NDArray[np.uint8] | UnusableImageError:
     try:
-        return decode_image(path)
+        return scaled_down(decode_image(path), shorter_side)
     except UnusableImageError as error:
         return error

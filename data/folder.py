@@ -16,15 +16,16 @@ from data.source import NAMED_SETS
 from data.splits import LAYOUTS, find_splits
 
 
-def image_folder(root: Path, *, skip_broken: bool) -> Collection:
+def image_folder(root: Path, *, skip_broken: bool, shorter_side: int | None = None) -> Collection:
     """The images of a folder that holds one for each split.
 
-    Images keep their size. Which folders are splits: see `data.splits`; which files are images,
+    Which folders are splits: see `data.splits`; which files are images,
     by their suffix: `data.listing`; which classes they have: `data.layout`.
 
     Args:
         root: an absolute path.
         skip_broken: whether files that do not decode are left out, and not refused.
+        shorter_side: to which images are scaled down; None keeps their size.
 
     Raises:
         DataError: the folder or a split is missing or cannot be read, or its layout is refused.
@@ -37,13 +38,14 @@ def image_folder(root: Path, *, skip_broken: bool) -> Collection:
         ) from error
     labels = {split: layout.splits[split].labels for split in SPLITS}
     states = _file_states(root, layout, skip_broken=skip_broken)
+    scaled = [] if shorter_side is None else [shorter_side]
     return Collection(
-        state=digest([str(root), FORMAT, layout.classes, labels, states, skip_broken]),
+        state=digest([str(root), FORMAT, layout.classes, labels, states, skip_broken, *scaled]),
         classes=layout.classes,
         padding=0,
         flip=True,
         notes=layout.notes,
-        read=lambda: _read(root, layout, skip_broken=skip_broken),
+        read=lambda: _read(root, layout, shorter_side, skip_broken=skip_broken),
     )
 
 
@@ -93,10 +95,11 @@ def _all_names(layout: Layout) -> tuple[str, ...]:
     return tuple(name for split in SPLITS for name in layout.splits[split].names)
 
 
-def _read(root: Path, layout: Layout, *, skip_broken: bool) -> Contents:
+def _read(root: Path, layout: Layout, shorter_side: int | None, *, skip_broken: bool) -> Contents:
     labels: dict[SplitName, np.ndarray[tuple[int], np.dtype[np.int64]]] = {
         split: np.array(layout.splits[split].labels, dtype=np.int64) for split in SPLITS
     }
     if skip_broken:
-        return Contents(labels=labels, images=decode_usable(root, layout))
-    return Contents(labels=labels, images=decode_images(root, _all_names(layout)))
+        return Contents(labels=labels, images=decode_usable(root, layout, shorter_side))
+    images = decode_images(root, _all_names(layout), shorter_side)
+    return Contents(labels=labels, images=images)

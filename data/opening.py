@@ -1,12 +1,13 @@
 """From a data set's name to its images in memory."""
 
-from data.cache import cached_pack
-from data.collection import Collection, Progress, digest
+from data.cache import cached_pack, pack_folder
+from data.carrying import PackedImages
+from data.collection import Collection, Progress
 from data.digits import digits
 from data.errors import name_some
 from data.fashion_mnist import fashion_mnist
 from data.folder import image_folder
-from data.pack import FORMAT, Pack
+from data.pack import Pack, write_pack
 from data.packed import ImageData
 from data.source import DataSource
 
@@ -24,29 +25,18 @@ def open_data(source: DataSource, *, progress: Progress | None = None) -> ImageD
     Raises:
         DataError: the data set is refused; see the module of its kind.
     """
-    size = source.resolved_image_size
     collection = _collection(source)
-    pack = cached_pack(collection, progress)
-    return ImageData(
+    images = PackedImages(
+        folder=pack_folder(collection.state),
         classes=collection.classes,
-        image_size=size,
+        image_size=source.resolved_image_size,
         padding=collection.padding,
         flip=collection.flip,
-        fingerprint=digest(
-            {
-                "format": FORMAT,
-                "content": pack.content,
-                "classes": collection.classes,
-                "image_size": size,
-                "padding": collection.padding,
-                "flip": collection.flip,
-            }
-        ),
-        train=pack.splits["train"],
-        validation=pack.splits["validation"],
-        test=pack.splits["test"],
-        notes=(*collection.notes, *_left_out(pack)),
     )
+    pack = cached_pack(
+        collection.state, lambda folder: write_pack(folder, collection.read(), progress)
+    )
+    return images.mapped(pack, notes=(*collection.notes, *_left_out(pack)))
 
 
 def _left_out(pack: Pack) -> tuple[str, ...]:
@@ -59,7 +49,9 @@ def _left_out(pack: Pack) -> tuple[str, ...]:
 
 def _collection(source: DataSource) -> Collection:
     if source.folder is not None:
-        return image_folder(source.folder, skip_broken=source.skip_broken)
+        return image_folder(
+            source.folder, skip_broken=source.skip_broken, shorter_side=source.resize
+        )
     if source.data == "digits":
         return digits(source.resolved_image_size)
     return fashion_mnist(source.data_root, source.resolved_image_size)

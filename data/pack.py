@@ -23,6 +23,9 @@ from data.packed import Split
 FORMAT = 1
 """Raised whenever the files, or how images are decoded, change."""
 
+FILES = ("pack.json", *(f"{split}.{kind}" for split in SPLITS for kind in ("npy", "pixels")))
+"""The names of a pack's files."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -84,6 +85,8 @@ class ImageData:
     train: Split
     validation: Split
     test: Split
+    folder: Path
+    """Where its pack lies."""
     notes: tuple[str, ...] = ()
     """What a user should know of how it was read, a line each."""
 

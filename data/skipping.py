@@ -13,8 +13,10 @@ from data.errors import DataError, name_some
 from data.layout import Layout
 
 
-def decode_usable(root: Path, layout: Layout) -> Generator[NDArray[np.uint8] | str, None, None]:
-    """Decodes the files of all splits in order.
+def decode_usable(
+    root: Path, layout: Layout, shorter_side: int | None
+) -> Generator[NDArray[np.uint8] | str, None, None]:
+    """Decodes the files of all splits in order, and scales them down; see `scaled_down`.
 
     Yields:
         Arrays (height, width, 3), and for files that cannot be used their names and why.
@@ -30,7 +32,7 @@ def decode_usable(root: Path, layout: Layout) -> Generator[NDArray[np.uint8] | s
         )
     ]
     left = Counter((split, label) for split, label, _ in files)
-    images = attempts(root, [name for _, _, name in files])
+    images = attempts(root, [name for _, _, name in files], shorter_side)
     for (split, label, name), image in zip(files, images, strict=True):
         if not isinstance(image, UnusableImageError):
             yield image

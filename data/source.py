@@ -17,7 +17,8 @@ class DataSource:
     """A data set by name or by folder, and the size of the square images taken from it.
 
     Raises:
-        DataError: `data` is empty, or `image_size` is under 16.
+        DataError: `data` is empty, `image_size` is under 16, or `resize` is under `image_size` or
+            given beside a named set.
     """
 
     data: str
@@ -28,6 +29,8 @@ class DataSource:
     """Side of the crops in pixels; None is 32 for the named sets and 256 for a folder."""
     skip_broken: bool = False
     """Whether image files of a folder that do not decode are left out, and not refused."""
+    resize: int | None = None
+    """Shorter side in pixels to which images of a folder are scaled down; None keeps them."""
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -36,6 +39,16 @@ class DataSource:
             raise DataError(
                 f"the image size must be at least {SMALLEST_IMAGE}, as the network halves images"
                 f" four times; found {self.image_size}; give --image-size {SMALLEST_IMAGE} or more"
+            )
+        if self.resize is not None and self.resized:
+            raise DataError(
+                f"--resize is for folders; images of {self.data} are scaled to the image size"
+                " anyhow; leave it out"
+            )
+        if self.resize is not None and self.resize < self.resolved_image_size:
+            raise DataError(
+                f"--resize must be at least the image size, {self.resolved_image_size}, found"
+                f" {self.resize}; give more, or a smaller --image-size"
             )
 
     @property

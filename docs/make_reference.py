@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
+from search.checking import CheckUp
 from search.configuration import SearchConfig
-from search.inspection import CheckUp
 from search.picking import Pick
 from search.reporting import Report
 from search.results.folder import ResultsFolder

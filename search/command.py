@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path | None = None
     try:
         _check_interpreter()
+        _have_home()
         with reader_may_leave():
             config = _parse(arguments)
         console.quiet = config.quiet
@@ -90,6 +91,14 @@ def _resume_line(folder: Path | None) -> str | None:
     except OSError:
         return None
     return f"Go on with: python search/run.py --resume {shlex.quote(str(folder))}"
+
+
+def _have_home() -> None:
+    """Have a home, which Ray's modules ask for; a container's user may have no account."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"  # as container runtimes have it
 
 
 def _check_interpreter() -> None:

@@ -65,6 +65,15 @@ class SearchConfig:
             default="32, or 256 for a folder",
         ),
     ] = None
+    resize: Annotated[
+        int | None,
+        _flag(
+            "N",
+            "Scale images of a folder down, when they are read first, until their shorter side "
+            "has N pixels; smaller ones stay. For crops of 224 pixels 256 is usual.",
+            default="images keep their size",
+        ),
+    ] = None
     skip_broken: Annotated[
         bool,
         arg(
@@ -151,7 +160,7 @@ class SearchConfig:
         _flag(
             "N",
             "GPUs to use; 0 runs on the CPU. With --address, of those that the cluster declares.",
-            default="all that are visible",
+            default="all that are visible, or that the cluster has and comes to have",
         ),
     ] = None
     trials_per_gpu: Annotated[

@@ -16,6 +16,7 @@ from rich.text import Text
 _LIVE_SECONDS = 1.0
 _PLAIN_SECONDS = 60.0
 _FIRST_SECONDS = 10.0
+_DUMB = ("dumb", "unknown")  # terminals that can only write lines
 
 
 def open_streams() -> None:
@@ -64,7 +65,7 @@ class Console:
         self._stream = stream or sys.stdout
         if isinstance(self._stream, io.TextIOWrapper):
             self._stream.reconfigure(errors="backslashreplace")
-        self._on_terminal = self._stream.isatty()
+        self._on_terminal = self._stream.isatty() and os.environ.get("TERM") not in _DUMB
         self._interval = _LIVE_SECONDS if self._on_terminal else _PLAIN_SECONDS
         self._live: Live | None = None
         self._due = time.monotonic() + min(self._interval, _FIRST_SECONDS)
@@ -104,7 +105,7 @@ class Console:
     def _lively(self) -> Live:
         if self._live is None:
             self._live = Live(
-                console=Terminal(file=self._stream, highlight=False),
+                console=Terminal(file=self._stream, highlight=False, force_terminal=True),
                 auto_refresh=False,
                 transient=True,
                 redirect_stdout=False,

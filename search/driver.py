@@ -5,7 +5,7 @@ To start and to resume are the same: open ledger and store, go on until nothing 
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from pruning import StoreError
 from search.campaign.assignments import Assignments
 from search.configuration import SearchConfig
 from search.console import Console
-from search.errors import BrokenOffError
+from search.errors import BrokenOffError, LedgerError
 from search.final_test import record_test_accuracy
 from search.front.stages import front, hypervolume
 from search.images import open_images
@@ -70,10 +70,10 @@ def run_search(config: SearchConfig, console: Console, end: End) -> None:
         failing_in_words(),
         worker_pool(pool_request(config)) as pool,
     ):
-        source, data = open_images(config, console)
+        data = open_images(config, console)
         root = find_root(config, folder, data)
         with folder.locked(resume=resume):
-            search = open_search(config, folder, source, data, root, pool)
+            search = open_search(config, folder, data, root, pool)
             for note in root.notes(config) if not resume else ():
                 console.line(note)
             for reason in search.store.set_aside.values():
@@ -135,6 +135,8 @@ def _run(search: Search, desk: Desk, expectation: Expectation, pool: Pool, end: 
             console.line(f"{missing} repeats of --confirm are missing: {confirmation.ended_by}.")
     finally:
         run_time.save()
+        with suppress(LedgerError):  # what is not written is found out again
+            search.ledger.flush()
 
 
 class _Workplace:
@@ -191,6 +193,7 @@ class _Workplace:
                 scratch=search.folder.scratch,
                 on_stage=follower.on_stage,
                 on_failed_start=self._warn,
+                on_machines=self._desk.console.line,
                 on_step=on_step,
             )
         _check_broken(assignments)
@@ -222,7 +225,10 @@ def _announce(search: Search, pool: Pool, desk: Desk) -> None:
     )
     if pool.left_out:
         what = "GPUs" if pool.gpus else "cores"
-        console.line(f"The cluster has no free {what} for {pool.left_out} more worker(s).")
+        console.line(
+            f"The cluster has no free {what} for {pool.left_out} more worker(s)"
+            f"{'; what becomes free is used' if pool.grows else ''}."
+        )
 
 
 def _budget(config: SearchConfig) -> str:

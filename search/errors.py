@@ -30,6 +30,13 @@ def missing_package(flag: str, package: str, error: ImportError) -> RefusedError
     )
 
 
+def damaged(folder: object, error: Exception) -> RefusedError:
+    """The refusal of a results folder that something in is damaged."""
+    return RefusedError(
+        f"{error}\npython search/checkup.py {folder} looks for all that is damaged."
+    )
+
+
 class ExhaustedError(SearchError):
     """No schedule is left to propose."""
 

@@ -1,8 +1,6 @@
 """The images that a search is asked to use."""
 
-from dataclasses import replace
-
-from data import DataError, DataSource, ImageData, name_some, open_data
+from data import DataError, DataSource, ImageData, doubts, name_some, open_data
 from search.configuration import SearchConfig
 from search.console import Console
 from search.errors import RefusedError
@@ -10,7 +8,7 @@ from search.errors import RefusedError
 _LEAST_CLASSES = 2
 
 
-def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, ImageData]:
+def open_images(config: SearchConfig, console: Console) -> ImageData:
     """Map the images that a search is asked to use, and pack them first if need be.
 
     Raises:
@@ -27,6 +25,7 @@ def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, Ima
             data_root=config.data_root,
             image_size=config.image_size,
             skip_broken=config.skip_broken,
+            resize=config.resize,
         )
         data = open_data(source, progress=progress)
     except DataError as error:
@@ -36,7 +35,6 @@ def open_images(config: SearchConfig, console: Console) -> tuple[DataSource, Ima
             f"--data {config.data} has one class ({name_some(data.classes)}), and so nothing to "
             "tell apart.\nGive images of two classes or more."
         )
-    for line in (data.summary, *data.notes):
+    for line in (data.summary, *data.notes, *doubts(data)):
         console.news(f"{line}.")
-    kept = config.resolved(image_size=data.image_size)  # workers run elsewhere: absolute paths
-    return replace(source, data=kept.data, data_root=kept.data_root), data
+    return data

@@ -1,67 +1,19 @@
-"""The check-up: `python search/checkup.py DIR`; see `--help`."""
+"""What is whole in a results folder, missing, damaged or superfluous."""
 
 import shutil
-import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from pruning import StageStore, StoreError, damage, stage_ids
+from pruning import StageStore, damage, stage_ids
 from search.campaign.ledger import Ledger, Trial
 from search.configuration import SearchConfig
-from search.console import Console, reader_may_leave
-from search.errors import LedgerError, RefusedError
+from search.console import Console
+from search.errors import LedgerError
 from search.kept import from_record
 from search.results.folder import ResultsFolder
 from search.results.tables import candidates_csv, pareto_csv
 
-_WHOLE, _FINDINGS, _REFUSED = 0, 1, 2
 _TABLES = {"candidates.csv": candidates_csv, "pareto.csv": pareto_csv}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CheckUp:
-    """Look at a results folder and say what is whole, missing, damaged or superfluous.
-
-    Nothing is changed without --mend. What is missing comes back with `run.py --resume`.
-
-    Exit codes: 0, all is whole; 1, something is not; 2, refused.
-    """
-
-    folder: Annotated[
-        Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="A results folder.")
-    ]
-    mend: Annotated[
-        bool,
-        tyro.conf.FlagCreatePairsOff,
-        tyro.conf.arg(
-            help="Set damaged networks aside, clear away unfinished files, write the tables anew."
-        ),
-    ] = False
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a check-up from the command line; returns the exit code."""
-    with reader_may_leave():
-        asked = tyro.cli(CheckUp, args=arguments)
-    console = Console()
-    folder = ResultsFolder(asked.folder)
-    try:
-        if asked.mend:
-            with folder.locked(resume=True):
-                _mend(folder)
-        findings = inspect(folder, console)
-    except (RefusedError, LedgerError, StoreError, OSError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return _REFUSED
-    for finding in findings:
-        console.line(finding)
-    console.line(f"{len(findings)} finding(s)." if findings else "All is whole.")
-    return _FINDINGS if findings else _WHOLE
 
 
 def inspect(folder: ResultsFolder, console: Console) -> list[str]:
@@ -93,7 +45,7 @@ def inspect(folder: ResultsFolder, console: Console) -> list[str]:
     findings += _superfluous(folder, store)
     for name, table_of in _TABLES.items():
         present = folder.path / name
-        text = present.read_text() if present.is_file() else None
+        text = present.read_text(encoding="utf-8") if present.is_file() else None
         if text != table_of(store, config.cost) and (begun or text is not None):
             findings.append(f"{name} is not what the stages give; --mend writes it anew")
     console.line(f"{len(store)} networks whole, {len(trials or [])} trials")
@@ -139,8 +91,14 @@ def _superfluous(folder: ResultsFolder, store: StageStore) -> list[str]:
     return orphans + leftovers
 
 
-def _mend(folder: ResultsFolder) -> None:
-    config = from_record(folder.read()["config"])
-    store = StageStore(folder.stages, repair=True)
-    for name, table_of in _TABLES.items():
-        folder.put(name, table_of(store, config.cost))
+def mend(folder: ResultsFolder) -> None:
+    """Set damaged networks aside, clear away unfinished files, write the tables anew.
+
+    Raises:
+        RefusedError: No search lives there, or a driver works on it.
+    """
+    with folder.locked(resume=True):
+        config = from_record(folder.read()["config"])
+        store = StageStore(folder.stages, repair=True)
+        for name, table_of in _TABLES.items():
+            folder.put(name, table_of(store, config.cost))

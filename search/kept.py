@@ -37,6 +37,7 @@ _BEFORE = {
     "model": "student",
     "round_to": 1,
     "skip_broken": False,
+    "resize": None,
     "weights": None,
     "normalize": None,
     "unaugmented": 0.0,

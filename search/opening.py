@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from data import DataSource, ImageData
+from data import ImageData, PackedImages
 from pruning import (
     LatencyLadder,
     Precision,
@@ -29,6 +29,7 @@ from search.workers.devices import Pool, PoolRequest, default_precision, describ
 from search.workers.latency import measure_ladder
 from search.workers.worker import WorkerPlan
 
+_STALE = 8  # one proposal more is made by the same evidence for so many in flight
 _LEAST_RATIO = 1.2  # of the root's latency to the narrowest network's; noise is some .02
 
 
@@ -58,6 +59,7 @@ class Search:
                 self.scale,
                 self.pricing.at,
                 seed=self.config.seed,
+                together=max(1, ahead // _STALE),
             ),
             trials=self.config.trial_budget,
             ahead=ahead,
@@ -91,7 +93,6 @@ def pool_request(config: SearchConfig) -> PoolRequest:
 def open_search(
     config: SearchConfig,
     folder: ResultsFolder,
-    source: DataSource,
     data: ImageData,
     root: Root,
     pool: Pool,
@@ -141,7 +142,7 @@ def open_search(
         folder=folder,
         space=space,
         plan=WorkerPlan(
-            source=source,
+            images=PackedImages.of(data),
             architecture=root.architecture,
             origin=origin,
             checkpoint=root.tensors,

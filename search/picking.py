@@ -1,5 +1,6 @@
 """Taking a network home: `python search/pick.py DIR`; see `--help`."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ import tyro
 from tyro.conf import arg
 
 from search.console import Console, reader_may_leave
-from search.errors import MismatchError, RefusedError, in_words
+from search.errors import MismatchError, RefusedError, damaged, in_words
+from search.interruption import heed
 from search.paths import at_home
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ class Pick:
     """Write a network of a search into a folder that needs nothing of this program.
 
     Takes the one with the best accuracy on validation images within the limits, or, without
-    limits, the cheapest that reaches --min-accuracy. The folder has model.onnx, model.pt2 of
+    limits, the cheapest that reaches --min-accuracy; of several that tie the cheaper one, by the
+    search's --cost, or the more accurate one. The folder has model.onnx, model.pt2 of
     torch.export, model.safetensors, model.json with classes and input, and predict.py, which
     classifies image files. All were tried on the search's images, if these are at hand.
 
@@ -127,12 +130,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from pruning import StoreError  # spares --help the seconds of torch
         from search.takehome.taking import take_home
 
+        heed(signal.default_int_handler)  # until here, see pick.py
         try:
             take_home(asked.order(), console)
         except StoreError as error:
-            raise RefusedError(
-                f"{error}\npython search/checkup.py {asked.folder} looks for all that is damaged."
-            ) from error
+            raise damaged(asked.folder, error) from error
     except RefusedError as error:
         return _ended(str(error), _REFUSED)
     except OSError as error:

@@ -5,17 +5,20 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from pruning import StageStore, StoreError
 from search.console import Console, reader_may_leave
-from search.errors import RefusedError, in_words
+from search.errors import RefusedError, damaged, in_words
 from search.kept import command_line, from_record
 from search.paths import at_home
-from search.results.folder import ResultsFolder
-from search.results.page import Subject, publish
+
+if TYPE_CHECKING:
+    from search.results.folder import ResultsFolder
+    from search.results.page import Subject
+
+# Imports inside the functions below spare --help the seconds of torch.
 
 _DONE, _REFUSED = 0, 2
 
@@ -27,7 +30,7 @@ class Report:
     Of several searches, which must have the same images and the same --cost, the fronts are in
     one picture, and hypervolumes on one scale. While a search runs, it makes its own page.
 
-    Exit codes: 0, done; 2, refused.
+    Exit codes: 0, done; 2, refused; 130, interrupted.
     """
 
     results: Annotated[
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = tyro.cli(Report, args=arguments)
     try:
         path = _make(asked)
-    except (RefusedError, StoreError) as error:
+    except RefusedError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return _REFUSED
     except OSError as error:
@@ -66,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _make(asked: Report) -> Path:
+    from search.results.folder import ResultsFolder
+    from search.results.page import publish
+
     folders = [ResultsFolder(at_home(path)) for path in asked.results]
     if not folders:
         raise RefusedError("Give a results folder, such as results/digits.")
@@ -77,11 +83,13 @@ def _make(asked: Report) -> Path:
     return target.path / "report.html"
 
 
-def _subject(folder: ResultsFolder) -> Subject:
+def _subject(folder: "ResultsFolder") -> "Subject":
+    from pruning import StageStore, StoreError
+    from search.results.page import Subject
+
     config = from_record(folder.read()["config"])
-    return Subject(
-        folder=folder,
-        store=StageStore(folder.stages),
-        cost=config.cost,
-        command=command_line(config),
-    )
+    try:
+        store = StageStore(folder.stages)
+    except StoreError as error:
+        raise damaged(folder.path, error) from error
+    return Subject(folder=folder, store=store, cost=config.cost, command=command_line(config))

@@ -1,5 +1,6 @@
 """What tests of the command share: one cache of packed images, and one finished search."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
 from search.command import main
@@ -85,8 +87,20 @@ def here(
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, packs: Path) -> Path:
-    """A finished search; look at it and copy it, but change nothing."""
-    command = Command(tmp_path_factory.mktemp("finished"), packs)
+    """A finished search; look at it and copy it, but change nothing.
+
+    One for all processes that tests run in.
+    """
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent
+    with FileLock(home / "finished.lock"):
+        if not (kept := home / "finished").exists():
+            kept.write_text(str(_finished(Command(tmp_path_factory.mktemp("finished"), packs))))
+    return Path(kept.read_text())
+
+
+def _finished(command: Command) -> Path:
     done = command(*SMALL, "--trials", str(TRIALS))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -46,6 +46,11 @@ class Idle:
         return self.idle_seconds / (self.workers * self.seconds)
 
     @property
+    def in_flight(self) -> float:
+        """Rounds that were being run at a time, on average."""
+        return self.workers * (1 - self.share)
+
+    @property
     def seconds_a_round(self) -> float:
         """Overhead of a round; infinite where there was none."""
         return self.idle_seconds / self.rounds if self.rounds else float("inf")
@@ -53,7 +58,8 @@ class Idle:
     def __str__(self) -> str:
         return (
             f"{self.share:6.1%} of worker time, {self.seconds_a_round:.3f} s a round "
-            f"({self.rounds:.0f} rounds in {self.seconds:.0f} s)"
+            f"({self.rounds:.0f} rounds in {self.seconds:.0f} s), "
+            f"{self.in_flight:.2f} in flight"
         )
 
 

@@ -7,6 +7,7 @@ has finished its first round.
     python -m experiments.orchestration.overhead                         # needs memory for 64
     python -m experiments.orchestration.overhead --workers 2 --rounds 5  # in a hurry
     python -m experiments.orchestration.overhead --cold-starts 0
+    python -m experiments.orchestration.overhead --on-gpus --workers 4 --seconds 5 --cold-starts 0
 
 Rounds sleep for a known time and leave weights of the real size. All else is the project's own:
 campaign, sampler, Ray Tune with a private Ray, workers that import torch and open the images, the
@@ -22,6 +23,9 @@ samplers' several. `processes` are those that ran a round: more than the workers
 started twice, fewer if some were still starting when the last trial was handed out; `steady` is
 then of the fewer, and --rounds should be raised. Memory is that of the whole machine, whoever
 uses it. A case for which there is not enough is skipped: 64 workers need about 25 GiB.
+
+With --on-gpus every worker holds a GPU, as Ray hands them out; they are declared and need not be
+there. `in flight` is how many rounds were being run at a time, on average.
 
 The cold start is from launching `python search/run.py` on the digits, with a cache without
 images, a root of one epoch and a round of one, to the file of the first round's weights.
@@ -76,6 +80,8 @@ class Overhead:
     """How long a round sleeps."""
     rounds: int = 30
     """Rounds a worker, about."""
+    on_gpus: bool = False
+    """Whether each worker holds a declared GPU, and not a core."""
     cold_starts: int = 3
     """Cold starts to time."""
     worker_gib: float = 0.4
@@ -89,7 +95,14 @@ class Overhead:
         """A search that gives every worker about as many rounds as were asked for."""
         rounds = workers * self.rounds
         trials = rounds if sampler == "stage-tree" else max(workers, rounds // _ROUNDS_A_TRIAL)
-        return SearchConfig(sampler=sampler, trials=trials, workers=workers, gpus=0)
+        return SearchConfig(sampler=sampler, trials=trials)
+
+    def pool(self, workers: int) -> Pool:
+        """So many workers, of a Ray that is told that there is room for them."""
+        if self.on_gpus:
+            cards = Cards(count=workers, device_type="cpu")
+            return make_pool(PoolRequest(gpus=workers), cards=cards, cores=workers)
+        return make_pool(PoolRequest(gpus=0, workers=workers), cards=Cards(), cores=workers)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,13 +138,12 @@ def observe(asked: Overhead, sampler: SamplerName, workers: int, scratch: Path) 
     trace = scratch / "trace"
     trace.mkdir()
     config = asked.config(sampler, workers)
-    request = PoolRequest(gpus=0, workers=workers)
-    pool = make_pool(request, cards=Cards(), cores=workers)
+    pool = asked.pool(workers)
     folder = ResultsFolder(scratch / "search")
     console = Console(io.StringIO())
-    source, data = open_images(config, console)
+    data = open_images(config, console)
     with folder.locked(resume=False):
-        search = open_search(config, folder, source, data, find_root(config, folder, data), pool)
+        search = open_search(config, folder, data, find_root(config, folder, data), pool)
         plan = SleepingPlan.of(search.plan, round_seconds=asked.seconds, trace=trace)
         started = time.time()
         try:
@@ -172,6 +184,7 @@ def _run(search: Search, plan: SleepingPlan, pool: Pool, console: Console) -> fl
         scratch=search.folder.scratch,
         on_stage=observer.on_stage,
         on_failed_start=console.line,
+        on_machines=console.line,
         on_step=on_step,
     )
     failed = campaign.progress().failed

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from data import Bring
 from pruning import Draft, Round, RoundRunner, Schedule, width_mult
 from pruning.runner import OnEpoch
 from pruning.stages import stage_seed
@@ -44,38 +45,55 @@ class SleepingRunner(RoundRunner):
 
     def root(self, on_epoch: OnEpoch | None = None) -> tuple[Draft, bytes]:
         """See `RoundRunner`."""
-        return self._sleep(self.origin.stage_id(None, None), None, ())
+        return self._sleep(None, None)
 
     def child(
         self, parent: Draft, weights: bytes, round_: Round, on_epoch: OnEpoch | None = None
     ) -> tuple[Draft, bytes]:
         """See `RoundRunner`."""
-        stage_id = self.origin.stage_id(parent.id, round_)
-        return self._sleep(stage_id, parent.id, (*parent.schedule, round_))
+        return self._sleep(parent, round_)
 
-    def _sleep(self, stage_id: str, parent: str | None, schedule: Schedule) -> tuple[Draft, bytes]:
+    def _sleep(self, parent: Draft | None, round_: Round | None) -> tuple[Draft, bytes]:
         start = time.time()
         time.sleep(self.round_seconds)
-        width = width_mult(schedule)
-        channels = self.architecture.channels_at(width)
-        params = self.architecture.params(channels)
-        luck = stage_seed(stage_id) / 2**63
-        draft = Draft(
-            id=stage_id,
-            parent=parent,
-            schedule=schedule,
-            channels=channels,
-            params=params,
-            macs=self.architecture.macs(channels, self.data.image_size),
-            size_bytes=_BYTES_A_PARAMETER * params,
-            val_loss=1.0,
-            val_accuracy=1 - 0.5 / (1 + 9 * width) - _NOISE * luck,
-            seconds=self.round_seconds,
-        )
-        weights = bytes(draft.size_bytes)
+        made = made_up(self, parent, round_, self.round_seconds)
         with (self.trace / str(os.getpid())).open("a") as file:
             file.write(f"{start} {time.time()}\n")
-        return draft, weights
+        return made
+
+
+def made_up(
+    runner: RoundRunner, parent: Draft | None, round_: Round | None, seconds: float
+) -> tuple[Draft, bytes]:
+    """What a round may come to that is not run, and weights of the size that its would have.
+
+    Args:
+        runner: That would run it.
+        parent: What it is run on; None for the root.
+        round_: The round; None for the root.
+        seconds: That it is said to have taken.
+    """
+    stage_id = runner.origin.stage_id(None if parent is None else parent.id, round_)
+    schedule: Schedule = ()
+    if parent is not None and round_ is not None:
+        schedule = (*parent.schedule, round_)
+    width = width_mult(schedule)
+    channels = runner.architecture.channels_at(width)
+    params = runner.architecture.params(channels)
+    luck = stage_seed(stage_id) / 2**63
+    draft = Draft(
+        id=stage_id,
+        parent=None if parent is None else parent.id,
+        schedule=schedule,
+        channels=channels,
+        params=params,
+        macs=runner.architecture.macs(channels, runner.data.image_size),
+        size_bytes=_BYTES_A_PARAMETER * params,
+        val_loss=1.0,
+        val_accuracy=1 - 0.5 / (1 + 9 * width) - _NOISE * luck,
+        seconds=seconds,
+    )
+    return draft, bytes(draft.size_bytes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,9 +114,9 @@ class SleepingPlan(WorkerPlan):
         kept = {field.name: getattr(plan, field.name) for field in fields(plan)}
         return cls(**kept, round_seconds=round_seconds, trace=trace)
 
-    def runner(self, device: torch.device) -> SleepingRunner:
+    def runner(self, device: torch.device, bring: Bring) -> SleepingRunner:
         """See `WorkerPlan`."""
-        awake = WorkerPlan.runner(self, device)
+        awake = WorkerPlan.runner(self, device, bring)
         kept = {field.name: getattr(awake, field.name) for field in fields(awake)}
         return SleepingRunner(**kept, round_seconds=self.round_seconds, trace=self.trace)
 

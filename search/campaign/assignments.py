@@ -20,6 +20,9 @@ class Assignment(Protocol):
 class Assignments(Protocol):
     """Hands out schedules and hears what became of them; see `Campaign` and `Confirmation`."""
 
+    ahead: int
+    """How many may be in flight at most; more when workers are added."""
+
     @property
     def finished(self) -> bool:
         """Whether none will be handed out any more; some may still be in flight."""

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections import Counter
 
 from pruning import Schedule, StageStore
 
@@ -18,12 +18,39 @@ class Budget:
     def __init__(self, store: StageStore, limit: int | None) -> None:
         self._store = store
         self._limit = math.inf if limit is None else limit
+        self._reserved: Counter[Schedule] = Counter()  # how many need the last round of each
+        self._reserved_epochs = 0
 
-    def left(self, in_flight: Iterable[Schedule] = ()) -> float:
-        """Epochs that are neither spent nor needed by schedules in flight, to their ends."""
-        reserved = {part for schedule in in_flight for part in self._missing(schedule)}
-        spent = self._store.executed_epochs
-        return self._limit - spent - sum(part[-1].epochs for part in reserved)
+    @property
+    def unspent(self) -> float:
+        """Epochs that were not executed."""
+        return self._limit - self._store.executed_epochs
+
+    @property
+    def left(self) -> float:
+        """Epochs that are neither spent nor reserved."""
+        return self.unspent - self._reserved_epochs
+
+    def reserve(self, schedule: Schedule) -> None:
+        """Set aside what a schedule needs to its end; what several need is needed once."""
+        for part in self._missing(schedule):
+            if part not in self._reserved:
+                self._reserved_epochs += part[-1].epochs
+            self._reserved[part] += 1
+
+    def release(self, schedule: Schedule) -> None:
+        """A schedule for which epochs were reserved needs no more of them."""
+        for length in range(1, len(schedule) + 1):
+            part = schedule[:length]
+            if self._reserved[part] > 1:
+                self._reserved[part] -= 1
+            else:
+                self.settle(part)
+
+    def settle(self, schedule: Schedule) -> None:
+        """The last round of a schedule was executed, or is needed by none."""
+        if self._reserved.pop(schedule, 0):
+            self._reserved_epochs -= schedule[-1].epochs
 
     def fitting_part(self, schedule: Schedule, epochs: float) -> Schedule:
         """A schedule up to the last round for which so many epochs are enough.

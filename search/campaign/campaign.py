@@ -14,6 +14,7 @@ from search.campaign.flatness import is_flat
 from search.campaign.ledger import Ledger, Trial
 from search.errors import ExhaustedError
 from search.front.cost import cost_of, costs_of
+from search.front.growing import GrowingFront
 from search.front.hypervolume import Scale
 from search.front.names import CostName
 from search.front.stages import front, hypervolume
@@ -89,7 +90,7 @@ class Campaign:
         """What accuracy is traded against."""
         self._new_sampler = new_sampler
         self._asked_trials = trials
-        self._ahead = ahead
+        self.ahead = ahead
         self._max_epochs = max_epochs
         self._budget = Budget(store, max_epochs)
         self._early_stop = early_stop
@@ -100,6 +101,7 @@ class Campaign:
         self._study = SamplerStudy(space, cost)
         for stage in store:
             self._study.observe(stage)
+        self._front = GrowingFront(map(self._point, store))
         self._rows: dict[int, int] = {}
         self._failures = Failures()
         self._adopted: list[Trial] = []
@@ -132,11 +134,13 @@ class Campaign:
         """A trial to run, or None while enough are in flight or none is left."""
         self._check_epochs()
         self._check_flatness()
-        if self.finished or len(self._in_flight) >= self._ahead:
-            return None
-        trial = self._adopted.pop(0) if self._adopted else self._propose()
-        if trial is not None:
-            self._in_flight[trial.number] = trial
+        trial = None
+        if not self.finished and len(self._in_flight) < self.ahead:
+            trial = self._adopted.pop(0) if self._adopted else self._propose()
+        if trial is None:
+            self.ledger.flush()
+        else:
+            self._send(trial)
         return trial
 
     def close(self, reason: str) -> None:
@@ -166,9 +170,10 @@ class Campaign:
             line.insert(0, self.store.adopt(parent))
         for stage in line:
             self._study.observe(stage)
-        members = {stage.id for stage in front(self.store, self.cost)}
+            self._budget.settle(stage.schedule)
+            self._front.add(*self._point(stage))
         new = line[:-1] if known else line
-        return line[-1], [stage for stage in new if stage.id in members]
+        return line[-1], [stage for stage in new if self._point(stage) in self._front]
 
     def ends_with(self, number: int, stage: Stage) -> bool:
         """Whether a trial should end with a stage that it has just reached."""
@@ -185,6 +190,7 @@ class Campaign:
         """
         if too_long and not self.cut:
             self.store.rescan()  # a stage may be gone that was found damaged
+            self._front = GrowingFront(map(self._point, self.store))
         reason = (self.cut and self.ended_by) or (_TOO_LONG if too_long else _FAR_BEHIND)
         self._conclude(self._in_flight[number], reason)
         self._settle(number)
@@ -211,7 +217,7 @@ class Campaign:
         elif self.cut:
             self.end(number)
         else:
-            self._adopted.append(self._in_flight.pop(number))
+            self._adopted.append(self._called_back(number))
 
     def progress(self) -> Progress:
         """Where the search stands."""
@@ -234,16 +240,18 @@ class Campaign:
         """Tell the ledger that a trial is complete, or else stopped for a reason."""
         stages = self.store.path(trial.schedule)
         if len(stages) > len(trial.schedule):
-            last = stages[-1]
-            self.ledger.complete(
-                trial.number, val_accuracy=last.val_accuracy, cost=cost_of(last, self.cost)
-            )
+            self._complete(trial, stages[-1])
             self._failures.end_row()
         else:
             self.ledger.stop(trial.number, reason, rounds_reached=max(0, len(stages) - 1))
 
+    def _complete(self, trial: Trial, last: Stage) -> None:
+        self.ledger.complete(
+            trial.number, val_accuracy=last.val_accuracy, cost=cost_of(last, self.cost)
+        )
+
     def _check_epochs(self) -> None:
-        if self._budget.left() < self._least_epochs:
+        if self._budget.unspent < self._least_epochs:
             self.close(f"the {self._max_epochs} epochs of --max-epochs are spent")
 
     def _check_flatness(self) -> None:
@@ -265,7 +273,7 @@ class Campaign:
     def _propose(self) -> Trial | None:
         if self._exhausted or self.ended_by is not None:
             return None
-        affordable = self._budget.left(trial.schedule for trial in self._in_flight.values())
+        affordable = self._budget.left
         if affordable < self._least_epochs:
             return None  # what is in flight may take the rest
         try:
@@ -295,7 +303,7 @@ class Campaign:
         self._rows[trial.number] = row
         if not in_vain:
             return trial
-        self._in_flight[trial.number] = trial
+        self._send(trial)
         if failure is None:
             self._conclude(trial, _TOO_LONG)
             self._settle(trial.number)
@@ -313,7 +321,9 @@ class Campaign:
             cut = trial.stopped and trial.reason != _FAR_BEHIND
             if not cut:  # what a budget cut may be proposed again
                 self._study.settle(self._study.adopt(trial.schedule))
-        elif trial.running or len(made) <= len(trial.schedule):
+        elif len(made) > len(trial.schedule):
+            self._complete(trial, made[-1])  # unless the file was told before
+        else:
             self._rows[trial.number] = self._study.adopt(trial.schedule)
             self._adopted.append(trial)
 
@@ -344,5 +354,17 @@ class Campaign:
 
     def _settle(self, number: int) -> None:
         self._study.settle(self._rows.pop(number))
-        del self._in_flight[number]
+        self._called_back(number)
         self._exhausted = False  # the stages that it left may have children to try
+
+    def _send(self, trial: Trial) -> None:
+        self._in_flight[trial.number] = trial
+        self._budget.reserve(trial.schedule)
+
+    def _called_back(self, number: int) -> Trial:
+        trial = self._in_flight.pop(number)
+        self._budget.release(trial.schedule)
+        return trial
+
+    def _point(self, stage: Stage) -> tuple[float, float]:
+        return cost_of(stage, self.cost), stage.val_accuracy

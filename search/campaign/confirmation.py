@@ -45,7 +45,7 @@ class Confirmation:
         cost: CostName = "params",
     ) -> None:
         self._store = store
-        self._ahead = ahead
+        self.ahead = ahead
         schedules = [stage.schedule for stage in front(store, cost) if stage.schedule]
         wanted = [
             (*schedule[:-1], replace(schedule[-1], replicate=replicate))
@@ -85,7 +85,7 @@ class Confirmation:
 
     def next_trial(self) -> Repeat | None:
         """A repeat to train, or None if none is left."""
-        if self.finished or len(self._in_flight) >= self._ahead:
+        if self.finished or len(self._in_flight) >= self.ahead:
             return None
         repeat = self._waiting.pop(0)
         self._in_flight[repeat.number] = repeat

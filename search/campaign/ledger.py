@@ -8,7 +8,7 @@ lock, is the only writer.
 import sqlite3
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +18,14 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from models import first_line
 from pruning import Round, Schedule, Stage
 from pruning.durable import replace_file
+from search.campaign.rows import StudyRows
 from search.errors import LedgerError
 from search.front.cost import cost_of
 from search.front.names import CostName
@@ -96,21 +97,27 @@ class Ledger:
         self._space = space
         self._cost: CostName = cost
         with self._storage_errors():
-            self._storage = RDBStorage(
+            storage = RDBStorage(
                 URL.create("sqlite", database=str(path.absolute())).render_as_string(),
                 engine_kwargs={"connect_args": {"timeout": _BUSY_SECONDS}},
             )
-            self._study = optuna.create_study(
-                storage=self._storage,
+            study = optuna.create_study(
+                storage=storage,
                 study_name=_STUDY,
                 directions=["maximize", "minimize"],
                 load_if_exists=True,
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)  # names are for dashboards
-                self._study.set_metric_names(["val_accuracy", cost])
-            self._study_id = self._storage.get_study_id_from_name(_STUDY)
-            self._trials = [self._read(row) for row in self._study.get_trials(deepcopy=False)]
+                study.set_metric_names(["val_accuracy", cost])
+            rows = study.get_trials(deepcopy=False)
+            self._engine = storage.engine
+            self._rows = StudyRows(
+                storage, storage.get_study_id_from_name(_STUDY), _distributions(space)
+            )
+            self._trials = [self._read(row) for row in rows]
+            self._row_ids = [row._trial_id for row in rows]
+        self._completed: dict[int, tuple[float, float]] = {}  # in memory, not in the file
 
     def __len__(self) -> int:
         return len(self._trials)
@@ -120,26 +127,33 @@ class Ledger:
 
     def add(self, schedule: Schedule) -> Trial:
         """Enter a proposal, in state RUNNING."""
-        params, distributions = _parameters(schedule, self._space)
-        with self._storage_errors():
-            self._study.add_trial(
-                create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
-            )
-        trial = Trial(number=len(self._trials), schedule=schedule, state=TrialState.RUNNING)
-        self._trials.append(trial)
-        return trial
+        return self._add(
+            Trial(number=len(self._trials), schedule=schedule, state=TrialState.RUNNING)
+        )
 
     def complete(self, number: int, *, val_accuracy: float, cost: float) -> None:
-        """Record that all rounds of a trial are in the store; the values are its last stage's."""
-        self._end(number, TrialState.COMPLETE, (val_accuracy, float(cost)))
+        """Record that all rounds of a trial are in the store; the values are its last stage's.
+
+        It reaches the file with what is written next; see `flush`. Until then the trial is taken
+        up again if the search is killed, and its stages are all there.
+        """
+        if self._trials[number].running:
+            self._trials[number] = replace(self._trials[number], state=TrialState.COMPLETE)
+            self._completed[number] = val_accuracy, float(cost)
+
+    def flush(self) -> None:
+        """Write what was not written yet; so does the next trial, or the next that fails."""
+        if self._completed:
+            with self._writing():
+                pass
 
     def stop(self, number: int, reason: str, *, rounds_reached: int) -> None:
         """Record that a trial was ended before its last round; the stages it made stay."""
-        self._end(number, TrialState.PRUNED, reason=reason, rounds_reached=rounds_reached)
+        self._end(number, TrialState.PRUNED, reason, rounds_reached)
 
     def fail(self, number: int, reason: str, *, rounds_reached: int) -> None:
         """Record that a trial could not be finished."""
-        self._end(number, TrialState.FAIL, reason=reason, rounds_reached=rounds_reached)
+        self._end(number, TrialState.FAIL, reason, rounds_reached)
 
     def restore(self, last: Stage | None) -> None:
         """Enter a trial that was lost, by the last stage that it had trained, if it had any."""
@@ -147,29 +161,48 @@ class Ledger:
             number = self.add(last.schedule).number
             self.complete(number, val_accuracy=last.val_accuracy, cost=cost_of(last, self._cost))
             return
-        how: dict[str, Any] = {REASON: _FORGOTTEN, ROUNDS_REACHED: 0}
-        with self._storage_errors():
-            self._study.add_trial(create_trial(state=TrialState.PRUNED, user_attrs=how))
-        self._trials.append(
-            Trial(number=len(self._trials), schedule=(), state=TrialState.PRUNED, **how)
+        self._add(
+            Trial(
+                number=len(self._trials),
+                schedule=(),
+                state=TrialState.PRUNED,
+                reason=_FORGOTTEN,
+                rounds_reached=0,
+            )
         )
 
     def disconnect(self) -> None:
         """Let go of the file; the ledger is of no use any more."""
-        self._storage.engine.dispose()
+        self.flush()
+        self._engine.dispose()
 
-    def _end(
-        self, number: int, state: TrialState, values: Sequence[float] | None = None, **how: Any
-    ) -> None:
-        """End a trial, unless it has ended; by the storage, which is quicker than the study."""
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write, in one transaction, what was not written yet and what is written in here."""
+        with self._storage_errors(), self._rows.writing():
+            for number, values in self._completed.items():
+                self._rows.end(self._row_ids[number], TrialState.COMPLETE, values, {})
+            yield
+        self._completed.clear()
+
+    def _add(self, trial: Trial) -> Trial:
+        params = _parameters(trial.schedule, self._space)
+        with self._writing():
+            row = self._rows.add(trial.number, trial.state, params, _how(trial))
+        self._trials.append(trial)
+        self._row_ids.append(row)
+        return trial
+
+    def _end(self, number: int, state: TrialState, reason: str, rounds_reached: int) -> None:
+        """End a trial that has not all its rounds, unless it has ended."""
         if not self._trials[number].running:
             return
-        with self._storage_errors():
-            row = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-            for name, value in how.items():
-                self._storage.set_trial_user_attr(row, name, value)
-            self._storage.set_trial_state_values(row, state, values)
-        self._trials[number] = replace(self._trials[number], state=state, **how)
+        ended = replace(
+            self._trials[number], state=state, reason=reason, rounds_reached=rounds_reached
+        )
+        with self._writing():
+            self._rows.end(self._row_ids[number], state, (), _how(ended))
+        self._trials[number] = ended
 
     def _read(self, row: FrozenTrial) -> Trial:
         return Trial(
@@ -244,13 +277,27 @@ def open_ledger(
     return Ledger(path, space, cost)
 
 
-def _parameters(
-    schedule: Schedule, space: SearchSpace
-) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
-    params: dict[str, Any] = {"rounds": len(schedule)}
-    distributions: dict[str, BaseDistribution] = {"rounds": IntDistribution(1, space.max_rounds)}
-    for position, round_ in enumerate(schedule, start=1):
-        for name, choices in space.choices().items():
-            params[f"{name}_{position}"] = getattr(round_, name)
-            distributions[f"{name}_{position}"] = CategoricalDistribution(choices)
-    return params, distributions
+def _parameters(schedule: Schedule, space: SearchSpace) -> dict[str, Any]:
+    if not schedule:
+        return {}  # it was lost
+    return {"rounds": len(schedule)} | {
+        f"{name}_{position}": getattr(round_, name)
+        for position, round_ in enumerate(schedule, start=1)
+        for name in space.choices()
+    }
+
+
+def _distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """Of all parameters that a row may have; a row has those of its own rounds."""
+    rounds: dict[str, BaseDistribution] = {"rounds": IntDistribution(1, space.max_rounds)}
+    return rounds | {
+        f"{name}_{position}": CategoricalDistribution(choices)
+        for position in range(1, space.max_rounds + 1)
+        for name, choices in space.choices().items()
+    }
+
+
+def _how(trial: Trial) -> dict[str, Any]:
+    """Why a trial has not all its rounds, as user attributes."""
+    how = {REASON: trial.reason, ROUNDS_REACHED: trial.rounds_reached}
+    return {name: value for name, value in how.items() if value is not None}

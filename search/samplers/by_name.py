@@ -23,8 +23,9 @@ def sampler_maker(
     cost_at: Callable[[float], float],
     *,
     seed: int,
+    together: int = 1,
 ) -> NewSampler:
-    """What makes the samplers of a search, one for each proposal.
+    """What makes the samplers of a search, one for each proposal or for some together.
 
     Samplers keep no state that the study does not hold: each is made of the seed and the number
     of its proposal, so a resumed search neither repeats draws nor depends on where it was
@@ -39,14 +40,19 @@ def sampler_maker(
         scale: The axes of the trade-off.
         cost_at: Tells the cost of the network at a width.
         seed: The search's seed.
+        together: How many proposals the stage tree makes by what is known before the first of
+            them.
     """
     tree = KnownTree(space, scale, cost_at)
+    kept: list[BaseSampler] = []  # for the proposals to come
 
     def make(draw: int, *, after_repeat: bool = False) -> BaseSampler:
         derived = int(np.random.SeedSequence((seed, draw)).generate_state(1)[0])
         match name:
             case "stage-tree":
-                return StageTreeSampler(space, tree, seed=derived)
+                if not kept:
+                    kept.extend([StageTreeSampler(space, tree, seed=derived)] * together)
+                return kept.pop()
             case _ if after_repeat:
                 return RandomSampler(seed=derived)
             case "tpe":

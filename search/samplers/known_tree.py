@@ -25,7 +25,6 @@ class KnownTree:
         cost_at: Tells the cost of the network at a width.
 
     Attributes:
-        pending: Schedules that are being run.
         schedules: Of the stages; the root's, which is empty, is one.
     """
 
@@ -38,7 +37,7 @@ class KnownTree:
         self._x_at: dict[float, float] = {}
         self._parameters = len(space.sizes())
         self._rows_read = 0
-        self._open: list[int] = []
+        self._running: dict[int, Schedule | None] = {}  # None: its proposal is being made
         self._depths: list[int] = []
         self._widths: list[float] = []
         self._costs: list[float] = []
@@ -48,7 +47,6 @@ class KnownTree:
         self._orphans: dict[Schedule, list[int]] = {}
         self._asked: dict[Schedule, set[Round]] = {}
         self._settled: list[Schedule] = []
-        self.pending: list[Schedule] = []
         self.schedules: list[Schedule] = []
 
     def update(self, study: Study) -> None:
@@ -57,10 +55,14 @@ class KnownTree:
         if accuracy is not None and () not in self._index:
             self._add((), self._scale.root_cost, accuracy)
         rows = study.get_trials(deepcopy=False)
-        numbers = [*self._open, *range(self._rows_read, len(rows))]
-        self._rows_read, self._open, self.pending = len(rows), [], []
-        for number in numbers:
+        for number in [*self._running, *range(self._rows_read, len(rows))]:
             self._read(rows[number])
+        self._rows_read = len(rows)
+
+    @property
+    def pending(self) -> list[Schedule]:
+        """Schedules that are being run."""
+        return [schedule for schedule in self._running.values() if schedule is not None]
 
     @property
     def depths(self) -> NDArray[np.intp]:
@@ -109,18 +111,27 @@ class KnownTree:
         return self._index.get(schedule)
 
     def _read(self, row: FrozenTrial) -> None:
-        if row.state is TrialState.RUNNING:
-            self._open.append(row.number)
-        if len(row.params) < self._parameters:
-            return  # a proposal that is being made, or came to nothing
-        schedule = self._space.decode(row.params)
+        running = row.state is TrialState.RUNNING
+        schedule = self._running.get(row.number)
+        if schedule is None:
+            schedule = self._proposed(row)
+        elif running:
+            return  # as it was
+        self._running.pop(row.number, None)
+        if running:
+            self._running[row.number] = schedule
+        if schedule is None:
+            return
         self._asked.setdefault(schedule[:-1], set()).add(schedule[-1])
-        if row.state is TrialState.RUNNING:
-            self.pending.append(schedule)
-        elif row.state is TrialState.FAIL:
+        if row.state is TrialState.FAIL:
             self._settled.append(schedule)
         elif row.state is TrialState.COMPLETE and schedule not in self._index:
             self._add(schedule, row.values[1], row.values[0])
+
+    def _proposed(self, row: FrozenTrial) -> Schedule | None:
+        """The schedule of a row; None if the proposal is being made, or came to nothing."""
+        complete = len(row.params) == self._parameters
+        return self._space.decode(row.params) if complete else None
 
     def _add(self, schedule: Schedule, cost: float, accuracy: float) -> None:
         index = self._index[schedule] = len(self.schedules)

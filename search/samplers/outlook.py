@@ -36,6 +36,10 @@ class Front:
     x: Array
     y: Array
 
+    def with_points(self, x: Array, y: Array) -> "Front":
+        """This front and more points, each (k,)."""
+        return Front(np.append(self.x, x), np.append(self.y, y))
+
     def heights(self, at: Array) -> Array:
         """The front's height at some abscissas."""
         return heights(self.x, self.y, at)
@@ -168,10 +172,10 @@ class Outlook:
         )
         return cls(grid, children.gain(grid.front, grid.x), costs, next_, most_rounds)
 
-    def most_promising(
+    def worth(
         self, children: Children, costs: Array, gain: Array, left: Places, budget: float
-    ) -> tuple[int, int]:
-        """The round that is worth the most, with whatever is best to follow.
+    ) -> Array:
+        """What some rounds are worth by what may follow them, less the price of all epochs.
 
         An epoch is as cheap as the budget allows: its price is the least of some at which the best
         plan costs no more than is left to spend. So with a large budget rounds may be long that
@@ -187,28 +191,30 @@ class Outlook:
             budget: Epochs that are left to spend, above 0.
 
         Returns:
-            The network's place and the round's.
+            Hypervolume to add to what they are expected to add themselves (m, R); minus infinity
+            where a round is out of question.
         """
-        chance = np.flatnonzero(np.isfinite(gain))
-        places, rounds = np.unravel_index(chance, gain.shape)
-        gain, costs = gain.ravel()[chance], costs[rounds]
+        chance = np.isfinite(gain)
+        places, rounds = np.nonzero(chance)
+        gain, costs = gain[chance], costs[rounds]
         after = self.grid.expectation(
-            *(of.ravel()[chance] for of in (children.x, children.mean, children.deviation))
+            *(of[chance] for of in (children.x, children.mean, children.deviation))
         )
-        then = np.arange(len(chance)), left[places]
+        then = np.arange(len(places)), left[places]
 
         def with_plans(price: float) -> tuple[Array, Array]:
             more, longer = self.plan(price)
-            return gain + (after @ more)[then], costs + (after @ longer)[then]
+            return (after @ more)[then], costs + (after @ longer)[then]
 
-        dearest = float(with_plans(0)[0].max()) / budget
+        dearest = float((gain + with_plans(0)[0]).max()) / budget
         for share in _PRICES:
             price = share * dearest
-            all_gain, all_costs = with_plans(price)
-            best = int((all_gain - price * all_costs).argmax())
-            if all_costs[best] <= budget:
+            more, all_costs = with_plans(price)
+            if all_costs[(gain + more - price * all_costs).argmax()] <= budget:
                 break
-        return int(places[best]), int(rounds[best])
+        worth = np.full(chance.shape, -np.inf)
+        worth[chance] = more - price * all_costs
+        return worth
 
     def plan(self, price: float) -> tuple[Array, Array]:
         """What to expect of the best that can follow, if an epoch costs so much hypervolume.

@@ -154,6 +154,15 @@ class RoundModel:
         odds = self._mean_odds(asked)
         return _moments(odds, np.full(odds.shape, self.noise * np.sqrt(self.variance)))
 
+    def expect_each(self, asked: Rounds) -> Array:
+        """Mean scaled accuracy that is left by single rounds: arrays of (n,) and (n, 5)."""
+        near = _squared_distances(asked.place(), self.seen.place())
+        alike = _squared_distances(asked.described / _ROUND, self.seen.described / _ROUND)
+        kernel = np.exp(-0.5 * (near + alike) / self.stretch**2)
+        trend = asked.trend() @ (self.seen.trend().T @ self.weights)
+        odds = asked.expected() + trend + kernel @ self.weights
+        return _moments(odds, np.full(odds.shape, self.noise * np.sqrt(self.variance)))[0]
+
     def predict(self, asked: Rounds) -> tuple[Array, Array]:
         """Mean, as above, and standard deviation by noise and by what is not known: (m, r)."""
         deviation = np.empty(asked.x.shape)

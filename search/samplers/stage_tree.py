@@ -16,6 +16,7 @@ from search.errors import ExhaustedError
 from search.front.dominance import heights, on_front
 from search.samplers.known_tree import KnownTree
 from search.samplers.outlook import Children, Front, Grid, Outlook
+from search.samplers.prospects import Prospects
 from search.samplers.round_model import (
     FRESH,
     GLOBAL,
@@ -59,6 +60,11 @@ class StageTreeSampler(BaseSampler):
     Rounds that start fresh are added to the root alone: their network is that of its shape,
     whatever was trained before, and a shorter schedule leads there as well.
 
+    Asked again and again, one sampler learns and plans once: what came in since is for the next,
+    but rounds that were asked for meanwhile count, so that they are not asked for again nor others
+    that are worth little beside them. Where many workers finish rounds quickly, that is what
+    keeps them at work.
+
     Before there is anything to learn from, the model knows what small networks are like: so a
     search begins with rounds that are to lead, one after the other, down to the smallest.
 
@@ -80,6 +86,8 @@ class StageTreeSampler(BaseSampler):
         self._rates = np.array([space.rates.index(round_.rate) for round_ in self._rounds])
         self._inherits = np.array([round_.start == "inherit" for round_ in self._rounds])
         self._alike = _but_for_lr(self._rounds)
+        self._parents: list[Schedule] = []
+        self._prospects: Prospects | None = None
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -97,7 +105,12 @@ class StageTreeSampler(BaseSampler):
                 are epochs left, was tried or is running.
         """
         self._tree.update(study)
-        proposal = self._most_promising(affordable_epochs(study))
+        budget = affordable_epochs(study)
+        proposal = self._take(budget)
+        if proposal is None:
+            self._look(budget)
+            proposal = self._take(budget)
+            assert proposal is not None
         return dict.fromkeys(search_space, 0) | self._space.encode(proposal)
 
     def sample_independent(
@@ -110,7 +123,8 @@ class StageTreeSampler(BaseSampler):
         """Never reached, since all parameters are sampled together."""
         raise NotImplementedError(param_name)
 
-    def _most_promising(self, budget: float) -> Schedule:
+    def _look(self, budget: float) -> None:
+        """Find out what could be run next, and what it is worth by all that is known now."""
         tree = self._tree
         schedules, depths, widths, x, y = tree.schedules, tree.depths, tree.widths, tree.x, tree.y
         if not schedules:  # the root is being trained
@@ -119,26 +133,39 @@ class StageTreeSampler(BaseSampler):
         behind = heights(x, y, x) - y
         model = self._learnt(widths, y, behind)
         ahead = on_front(x, y)  # all that a front needs; quicker than all that there is
-        front = Front(*self._with_pending(model, x[ahead], y[ahead]))
+        front = Front(x[ahead], y[ahead]).with_points(*self._in_flight(model))
         left = self._space.max_rounds - depths
         order = np.lexsort((x, behind))
         nearest = order[left[order] > 0]
         for first in range(0, len(nearest), _PARENTS):
             some = nearest[first : first + _PARENTS]
-            open_ = (self._epochs <= budget) & [self._open(schedules[i]) for i in some]
-            if open_.any():
-                asked = self._asked(widths[some], x[some], y[some])
-                children = Children(asked.x, *model.predict(asked))
-                gain = children.gain(front) * self._random.uniform(1 - _TIE, 1, open_.shape)
-                parent, round_ = self._outlook(model, front).most_promising(
-                    children,
-                    self._costs,
-                    np.where(open_, gain, -np.inf),
-                    left[some] - 1,
-                    max(budget / (1 + len(self._tree.pending)), _LEAST_COST),
-                )
-                return (*schedules[some[parent]], self._rounds[round_])
+            open_ = np.array([self._open(schedules[i]) for i in some])
+            if not (open_ & (self._epochs <= budget)).any():
+                continue
+            asked = self._asked(widths[some], x[some], y[some])
+            prospects = Prospects(
+                Children(asked.x, *model.predict(asked)),
+                self._epochs,
+                open_,
+                front,
+                self._random.uniform(1 - _TIE, 1, open_.shape),
+            )
+            prospects.then = self._outlook(model, front).worth(
+                prospects.children,
+                self._costs,
+                prospects.gain(budget),
+                left[some] - 1,
+                max(budget / (1 + len(tree.pending)), _LEAST_COST),
+            )
+            self._parents = [schedules[i] for i in some]
+            self._prospects = prospects
+            return
         raise ExhaustedError("every schedule was tried")
+
+    def _take(self, budget: float) -> Schedule | None:
+        """The best of what was found, but for what was taken; None if nothing is left."""
+        taken = None if self._prospects is None else self._prospects.take(budget)
+        return None if taken is None else (*self._parents[taken[0]], self._rounds[taken[1]])
 
     def _open(self, parent: Schedule) -> NDArray[np.bool_]:
         """Which of the rounds may be asked for after a schedule, and were not."""
@@ -195,28 +222,36 @@ class StageTreeSampler(BaseSampler):
             tree.schedules[children[i]][-1] if i < len(children) else failed[i - len(children)][1]
             for i in relevant
         ]
+        return RoundModel.fit(self._each(known, rounds, widths, y), left[relevant])
+
+    def _in_flight(self, model: RoundModel) -> tuple[Array, Array]:
+        """The points that rounds in flight are expected to add."""
+        tree = self._tree
+        pending = [one for one in tree.pending if one and tree.index(one) is None]
+        places = [tree.index(schedule[:-1]) for schedule in pending]
+        known = np.array([place for place in places if place is not None], dtype=np.intp)
+        rounds = [
+            schedule[-1]
+            for schedule, place in zip(pending, places, strict=True)
+            if place is not None
+        ]
+        each = self._each(known, rounds, tree.widths, tree.y)
+        return each.x, model.expect_each(each)
+
+    def _each(
+        self, networks: NDArray[np.intp], rounds: Sequence[Round], widths: Array, y: Array
+    ) -> Rounds:
+        """One round on each of some networks: arrays of (n,) and (n, 5)."""
+        tree = self._tree
         places = np.array([self._place[round_] for round_ in rounds], dtype=np.intp)
-        asked = self._asked(widths[known], tree.x[known], y[known])
-        seen = Rounds(
-            x=asked.x[np.arange(len(known)), places],
+        asked = self._asked(widths[networks], tree.x[networks], y[networks])
+        return Rounds(
+            x=asked.x[np.arange(len(networks)), places],
             described=self._described[places],
-            x_before=tree.x[known],
-            y_before=y[known],
+            x_before=tree.x[networks],
+            y_before=y[networks],
             root=asked.root,
         )
-        return RoundModel.fit(seen, left[relevant])
-
-    def _with_pending(self, model: RoundModel, x: Array, y: Array) -> tuple[Array, Array]:
-        """Some points, and those that rounds in flight are expected to add."""
-        tree = self._tree
-        for schedule in tree.pending:
-            parent = tree.index(schedule[:-1])
-            if parent is not None and tree.index(schedule) is None:
-                place = self._place[schedule[-1]]
-                asked = self._asked(tree.widths[[parent]], tree.x[[parent]], tree.y[[parent]])
-                x = np.append(x, asked.x[0, place])
-                y = np.append(y, model.expect(asked)[0][0, place])
-        return x, y
 
     def _narrowing(self, width: float) -> Array:
         """How each of the rates changes the scaled cost of a network of a width."""

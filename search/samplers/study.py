@@ -5,7 +5,7 @@ The study is rebuilt from ledger and store whenever a search starts; nothing in 
 """
 
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import optuna
@@ -116,15 +116,20 @@ class SamplerStudy:
 
 @cache
 def _threads() -> ThreadpoolController:
-    """Of the libraries that are loaded by now; Tune pickles what a study itself holds."""
+    """Of the libraries that are loaded by now."""
     return ThreadpoolController()
+
+
+class _Indices(IntDistribution):
+    """Integers of which Optuna need not make copies, as it does for each row, of all of them."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Indices":
+        return self
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """Optuna's form of the parameters: ordered integers, which every sampler can model."""
-    return {
-        name: IntDistribution(valid.start, valid.stop - 1) for name, valid in space.sizes().items()
-    }
+    return {name: _Indices(valid.start, valid.stop - 1) for name, valid in space.sizes().items()}
 
 
 def root_accuracy(study: Study) -> float | None:

@@ -49,6 +49,15 @@ class Card:
     def _source(self) -> DataSource:
         return DataSource(data=self.config.data)
 
+    @property
+    def _placed(self) -> str:
+        """How images come to their size."""
+        if self._source.resized:
+            return "resized to"
+        side = self.config.resize
+        scaled = "" if side is None else f"scaled down to a shorter side of {side} pixels, "
+        return f"{scaled}of which it sees the middle"
+
     def files(self) -> dict[str, bytes]:
         """What is written of it, by the names of the files."""
         return {"model.json": self._to_json(), "README.md": self._to_readme()}
@@ -67,6 +76,7 @@ class Card:
                 "divided_by": 255,
                 "size": size,
                 "resize": "bilinear" if self._source.resized else None,
+                "shorter_side": config.resize,
                 "crop": "center, black around images that are too small",
             },
             "output": {"name": OUTPUT, "shape": ["batch", len(self.classes)]},
@@ -107,7 +117,7 @@ class Card:
             validation=_percent(stage.val_accuracy),
             test=_percent(stage.test_accuracy),
             size=size,
-            placed="resized to" if self._source.resized else "of which it sees the middle",
+            placed=self._placed,
             files="\n".join(files),
         )
         return text.encode()

@@ -3,8 +3,8 @@
 
 Needs numpy, Pillow, and onnxruntime (for model.onnx) or torch (for model.pt2), and nothing else.
 An image is prepared exactly as those were that the network's accuracy was measured on: turned
-upright by its EXIF orientation, transparent parts over black, RGB, resized if model.json says so,
-then its middle, black where it is too small, divided by 255.
+upright by its EXIF orientation, transparent parts over black, RGB, resized or scaled down if
+model.json says so, then its middle, black where it is too small, divided by 255.
 """
 
 import argparse
@@ -144,8 +144,11 @@ def prepared(pixels: NDArray[np.uint8], wanted: dict[str, Any]) -> NDArray[np.fl
     """The network's input, (3, size, size) in [0, 1]."""
     size = wanted["size"]
     if wanted["resize"]:
-        resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
-        pixels = np.asarray(resized)
+        pixels = resized(pixels, size, size)
+    (height, width), shorter = pixels.shape[:2], wanted["shorter_side"]
+    if shorter is not None and min(height, width) > shorter:
+        short = min(height, width)
+        pixels = resized(pixels, shorter * width // short, shorter * height // short)
     crop = np.zeros((size, size, 3), dtype=np.uint8)
     (top, to_top, height), (left, to_left, width) = (
         middle(side, size) for side in pixels.shape[:2]
@@ -154,6 +157,12 @@ def prepared(pixels: NDArray[np.uint8], wanted: dict[str, Any]) -> NDArray[np.fl
         top : top + height, left : left + width
     ]
     return crop.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+
+
+def resized(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """An image of this size."""
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image)
 
 
 def middle(side: int, size: int) -> tuple[int, int, int]:

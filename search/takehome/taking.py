@@ -135,7 +135,7 @@ def _chosen(order: Order, store: StageStore, config: SearchConfig) -> Stage:
 def _images(config: SearchConfig, fingerprint: str, console: Console) -> ImageData | None:
     """The search's images, or None and a line on why the files are not tried on them."""
     try:
-        _, data = open_images(config, console)
+        data = open_images(config, console)
     except RefusedError as error:
         why = first_line(error)
     else:

@@ -1,6 +1,7 @@
 """What happens in a search, and who is told."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ class Event:
     - `trial`: `trial`, `state` (complete, stopped or failed), `reason`
     - `progress`, every ten seconds: `trials`, `networks`, `front`, `hypervolume`,
       `executed_epochs`, `seconds`
-    - `end`, the last one: `reason`
+    - `end`, the last one, unless the run was killed: `reason`
     """
 
     time: datetime
@@ -75,8 +76,10 @@ class Events:
 class JsonLog:
     """Appends events to a file, one JSON object a line, with `time` (UTC, ISO 8601) and `event`.
 
+    The file stays open, so that who reads a named pipe is not told after each that it has ended.
+
     Args:
-        path: Of the file.
+        path: Of the file; its folder is made if there is none.
 
     Raises:
         RefusedError: It cannot be written.
@@ -85,9 +88,9 @@ class JsonLog:
     flag = "--log-json"
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         try:
-            path.open("a").close()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         except OSError as error:
             raise RefusedError(
                 f"--log-json {path} cannot be written: {in_words(error)}."
@@ -96,5 +99,7 @@ class JsonLog:
     def hear(self, event: Event) -> None:
         """Append an event."""
         time = event.time.isoformat(timespec="milliseconds")
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": time, "event": event.name, **event.fields}) + "\n")
+        line = json.dumps({"time": time, "event": event.name, **event.fields}) + "\n"
+        os.write(self._file, line.encode())
+        if event.name == "end":
+            os.close(self._file)

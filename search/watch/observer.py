@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from pruning import Stage
-from search.campaign.campaign import Campaign
+from search.campaign.campaign import Campaign, Progress
 from search.campaign.confirmation import Confirmation
 from search.console import Console, duration
+from search.results.throttle import Throttle
 from search.results.writer import ResultsWriter
 from search.watch.events import Events
 from search.watch.expectation import Expectation
@@ -19,6 +20,7 @@ from search.watch.words import describe_stage
 from search.workers.store_actor import Activity
 
 _EVENT_SECONDS = 10.0
+_STATUS_SHARE = 0.05  # of the time, at most, goes into showing where a search stands
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,9 +77,11 @@ class Observer:
         self._expectation = expectation
         self._time_share = time_share
         self._start = self._told = time.monotonic()
-        self._share_before = self._share()
+        self._status = Throttle(_STATUS_SHARE)
+        progress = campaign.progress()
+        self._share_before = self._share(progress)
         # The pace of rounds is not that of the root's training.
-        self._root_there = self._start if campaign.progress().stages else None
+        self._root_there = self._start if progress.stages else None
         self._ended = {trial.number for trial in campaign.ledger if not trial.running}
 
     def on_stage(self, stage: Stage, newcomers: list[Stage]) -> None:
@@ -101,9 +105,10 @@ class Observer:
 
     def show(self) -> None:
         """Show where the search stands, and tell others, if it is time to."""
-        if self._desk.console.status_is_due():
-            snapshot = self._snapshot()
-            self._desk.console.status(snapshot.line(), partial(panel, snapshot))
+        if self._desk.console.status_is_due() and self._status.due:
+            with self._status.doing():
+                snapshot = self._snapshot()
+                self._desk.console.status(snapshot.line(), partial(panel, snapshot))
         if self._desk.events.wanted and time.monotonic() - self._told >= _EVENT_SECONDS:
             self.finish()
 
@@ -130,19 +135,21 @@ class Observer:
 
     def _snapshot(self) -> Snapshot:
         now = time.monotonic()
-        share = self._share()
+        progress = self._campaign.progress()
+        share = self._share(progress)
         done = share - self._share_before
         there = self._root_there
         return Snapshot.of(
             self._campaign,
+            progress,
             self._activities(),
             share=share,
             seconds=now - self._start,
             left=None if there is None or done <= 0 else (now - there) / done * (1 - share),
         )
 
-    def _share(self) -> float:
-        return min(1.0, max(self._campaign.progress().share, self._time_share()))
+    def _share(self, progress: Progress) -> float:
+        return min(1.0, max(progress.share, self._time_share()))
 
 
 class ConfirmationObserver:

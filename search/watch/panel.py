@@ -13,10 +13,10 @@ from rich.text import Text
 from pruning import Stage
 from search.front.cost import cost_of, shown
 from search.front.names import CostName
-from search.watch.snapshot import Snapshot, describe_activity
+from search.watch.snapshot import STARTING, Snapshot, describe_activity
 
 _COLUMNS, _LINES = 44, 9  # of the plot
-_WORKERS = 8  # that are shown
+_WORKERS, _REASONS = 8, 3  # that are shown
 _FRONT, _OTHER = "●", "·"
 
 
@@ -26,9 +26,11 @@ def panel(snapshot: Snapshot) -> RenderableType:
         [_plot(snapshot), Group(_best(snapshot), Text(), _workers(snapshot))], padding=(0, 3)
     )
     failures = [
-        Text(f"{count} failed: {reason}", style="red")
-        for reason, count in snapshot.failures.items()
+        Text(f"{count} failed: {reason}", style="red", overflow="ellipsis", no_wrap=True)
+        for reason, count in snapshot.failures.most_common(_REASONS)
     ]
+    if len(snapshot.failures) > _REASONS:
+        failures.append(Text(f"and {len(snapshot.failures) - _REASONS} other failures"))
     counts = Text(" · ".join(snapshot.counts()), overflow="ellipsis", no_wrap=True)
     return Panel(Group(_bar(snapshot), counts, Text(), sides, *failures), border_style="dim")
 
@@ -46,7 +48,8 @@ def _bar(snapshot: Snapshot) -> RenderableType:
 def _plot(snapshot: Snapshot) -> Text:
     """Networks by the logarithm of their cost, to the right, and by accuracy, upwards."""
     if snapshot.root is None:
-        return Text("The root is trained first.", style="dim")
+        doing = "" if snapshot.activities else f" The {STARTING}."
+        return Text(f"The root is trained first.{doing}", style="dim")
     networks, members, cost = snapshot.networks, snapshot.members, snapshot.cost
     costs = [cost_of(stage, cost) for stage in networks]
     left, right = math.log(min(costs)), math.log(max(costs))

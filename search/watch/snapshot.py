@@ -14,6 +14,9 @@ from search.front.stages import front
 from search.rules import MANY_TRIALS
 from search.workers.store_actor import Activity
 
+STARTING = "workers are starting"
+"""What is shown before the first of them trains."""
+
 _SHARES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
@@ -43,22 +46,22 @@ class Snapshot:
     cost: CostName
     networks: Sequence[Stage]
     members: Sequence[Stage]
-    failures: Mapping[str, int]
+    failures: Counter[str]
     activities: Mapping[int, Activity]
 
     @classmethod
     def of(
         cls,
         campaign: Campaign,
+        progress: Progress,
         activities: Mapping[int, Activity],
         *,
         share: float,
         seconds: float,
         left: float | None,
     ) -> "Snapshot":
-        """Where a campaign stands."""
+        """Where a campaign stands, of which `progress` are the counts of now."""
         reasons = (trial.reason or "unknown" for trial in campaign.ledger if trial.failed)
-        progress = campaign.progress()
         asked_for = sum(map(_epochs, campaign.ledger))
         return cls(
             progress=progress,
@@ -100,7 +103,7 @@ class Snapshot:
         """All of it in a line."""
         parts = [*self.counts(), *self.times()]
         if self.root is None:
-            doing = [*map(describe_activity, self.activities.values())] or ["starting"]
+            doing = [*map(describe_activity, self.activities.values())] or [STARTING]
             parts = [*doing, *self.times()]
         return " | ".join(parts)
 

@@ -88,21 +88,23 @@ def give_back(cards: list[PlacementGroup]) -> None:
 
 
 @contextmanager
-def sharing_cards(pool: Pool) -> Iterator[None]:
-    """Have Ray Tune place the workers of a pool on GPUs that are reserved for them."""
+def sharing_cards(pool: Pool) -> Iterator["CardManager | None"]:
+    """Have Ray Tune place the workers of a pool on GPUs that are reserved for them.
+
+    Yields:
+        Who gives them out; None on the CPU.
+    """
     if not pool.gpus:
-        yield
+        yield None
         return
     usual = tune_controller.PlacementGroupResourceManager
-    cards = reserve(pool.gpus)
-    tune_controller.PlacementGroupResourceManager = lambda: CardManager(
-        cards, shares=pool.workers // pool.gpus
-    )
+    manager = CardManager(reserve(pool.gpus), shares=pool.workers // pool.gpus)
+    tune_controller.PlacementGroupResourceManager = lambda: manager
     try:
-        yield
+        yield manager
     finally:
         tune_controller.PlacementGroupResourceManager = usual
-        give_back(cards)
+        give_back(manager.cards)
 
 
 class CardManager(ResourceManager):
@@ -115,8 +117,20 @@ class CardManager(ResourceManager):
 
     def __init__(self, cards: list[PlacementGroup], *, shares: int) -> None:
         self._shares = shares
-        self._coming = {card.ready(): card for card in cards}
+        self._coming: dict[Any, PlacementGroup] = {}
         self._free: list[PlacementGroup] = []
+        self.cards: list[PlacementGroup] = []
+        self.add(cards)
+
+    def add(self, cards: list[PlacementGroup]) -> None:
+        """Give out further GPUs, as soon as they can be had."""
+        self.cards += cards
+        self._coming |= {card.ready(): card for card in cards}
+
+    @property
+    def workers(self) -> int:
+        """How many the GPUs have room for that could be had so far."""
+        return (len(self.cards) - len(self._coming)) * self._shares
 
     def request_resources(self, resource_request: ResourceRequest) -> None:
         """Do nothing: all GPUs that there will be are reserved."""

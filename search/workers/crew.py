@@ -18,7 +18,7 @@ class Crew:
     """
 
     def __init__(self, workers: int) -> None:
-        self._workers = workers
+        self.workers = workers
         self._waiting: set[str] = set()
         self._busy: set[str] = set()
         self._free = 0
@@ -51,12 +51,12 @@ class Crew:
     @property
     def cannot_start(self) -> bool:
         """Whether workers have died in their start so often that it is pointless to go on."""
-        return self._failed_starts >= _MOST_STARTS * self._workers
+        return self._failed_starts >= _MOST_STARTS * self.workers
 
     @property
     def missing(self) -> int:
         """Workers that are yet to start, or to be replaced."""
-        return max(0, self._workers - len(self._busy) - self._free)
+        return max(0, self.workers - len(self._busy) - self._free)
 
     @property
     def handing_over(self) -> bool:

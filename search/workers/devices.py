@@ -10,6 +10,7 @@ from models import first_line
 from pruning import Precision
 from search.errors import RefusedError
 
+_WAITED_FOR = 8  # workers for which one trial waits
 _BF16_PIXELS = 128
 
 
@@ -64,11 +65,12 @@ class Pool:
         workers: How many trials run at once.
         gpus: GPUs that are used; 0 on the CPU.
         gpus_per_worker: Share of a GPU that each worker holds.
-        ahead: Trials that may be in flight: one more than workers, so that none waits for the
-            next proposal; where Ray has room for more workers than were asked for, no more.
+        ahead: Trials that may be in flight: somewhat more than workers, so that none waits for
+            the next proposal; where Ray has room for more workers than were asked for, no more.
         bf16: Whether the workers' GPUs compute in bf16.
         gpu_names: Models of the GPUs that are used.
         left_out: Workers that were asked for, but for which the cluster has no room now.
+        grows: Whether it is to have all of a cluster, and so more when there is more.
     """
 
     device_type: str
@@ -79,6 +81,7 @@ class Pool:
     bf16: bool = False
     gpu_names: str = ""
     left_out: int = 0
+    grows: bool = False
 
 
 def make_pool(request: PoolRequest, *, cards: Cards, cores: int) -> Pool:
@@ -144,7 +147,7 @@ def _check(request: PoolRequest, gpus: int, cards: Cards) -> None:
 
 
 def _ahead(request: PoolRequest, workers: int) -> int:
-    return workers + 1 if request.private else workers
+    return workers + max(1, workers // _WAITED_FOR) if request.private else workers
 
 
 def visible_cards() -> Cards:

@@ -23,6 +23,7 @@ from search.workers.devices import (
     usable_cores,
     visible_cards,
 )
+from search.workers.machines import machine_in
 from search.workers.ray_start import check_room, join_ray
 from search.workers.store_actor import Activity, StoreActor
 
@@ -74,6 +75,9 @@ def failing_in_words() -> Iterator[None]:
     """
     try:
         yield
+    except ray.exceptions.RayTaskError as error:  # it begins with where, and ends with what
+        where, *_, what = str(error).strip().splitlines()
+        raise BrokenOffError(f"Ray failed{machine_in(where)}: {what.strip()}") from error
     except ray.exceptions.RayError as error:
         raise BrokenOffError(f"Ray failed: {first_line(error)}") from error
 
@@ -184,7 +188,8 @@ def _cluster_pool(request: PoolRequest) -> Pool:
     else:
         had = replace(request, gpus=0, workers=max(1, _free_cores(asked.workers)))
     pool = make_pool(had, cards=cards, cores=1)
-    return replace(pool, left_out=asked.workers - pool.workers)
+    grows = request.gpus is None if pool.gpus else request.workers is None
+    return replace(pool, left_out=asked.workers - pool.workers, grows=grows)
 
 
 def _free_cores(wanted: int) -> int:

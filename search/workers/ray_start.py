@@ -70,6 +70,7 @@ def start_ray(pool: Pool) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ[_TOKEN] = secrets.token_hex(32)
     os.environ.pop(_TOKEN_PATH, None)
+    AuthenticationTokenLoader.instance().reset_cache()  # of a private Ray that was there before
     # On Linux Ray would listen on all of the machine's addresses; so it does on loopback.
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     scratch = _scratch()
@@ -107,6 +108,8 @@ def join_ray(address: str) -> None:
             "Start the search on a machine of the cluster, with --address auto."
         )
     found = _last_started() if address == "auto" else address
+    with suppress(ValueError, OSError):
+        found = services.canonicalize_bootstrap_address(found)  # as Ray does: no loopback
     shown = address if found == address else f"{address}, which is {found}"
     way_out = "Start one with `ray start --head`, or use a private Ray by --address local."
     host, _, port = found.rpartition(":")
@@ -128,9 +131,13 @@ def join_ray(address: str) -> None:
 def _options() -> dict[str, Any]:
     """How Ray is started or joined.
 
+    Whatever its options, it would print pages of its logs when a worker or a machine dies, which
+    is said in a line by us.
+
     Workers look for modules in this program's own folder first. Left alone, Ray would have them
     look where the search was started, and take a folder of images called data for our package.
     """
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
     path = [str(Path(__file__).resolve().parents[2])]
     return {
         "log_to_driver": False,

@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ray import tune
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial
+from ray.tune.registry import _global_registry
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -21,17 +23,18 @@ from pruning import Stage, StoreError
 from search.campaign.assignments import Assignments
 from search.errors import LedgerError, in_words
 from search.workers.cards import sharing_cards
+from search.workers.courier import Courier
 from search.workers.crew import Crew
 from search.workers.devices import Pool
+from search.workers.machines import Machines, machine_in
 from search.workers.worker import (
     BROKEN,
     FAILURE,
     OVER,
-    SCHEDULE,
     STAGE,
-    TRIAL,
     ScheduleTrial,
     WorkerPlan,
+    trial_config,
 )
 
 # Ray Tune reads these when it runs. Its own files are not needed: the ledger and the store are.
@@ -43,6 +46,7 @@ _SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
 }
+_MANY = 100_000  # trials that may wait where there is no telling how many workers will be
 _NOTICE = signal.SIGUSR1
 _SHORT_OF_MEMORY = (
     "a machine that ran short of memory: fewer --workers or --trials-per-gpu, a smaller "
@@ -59,6 +63,7 @@ def run_trials(
     scratch: Path,
     on_stage: Callable[[Stage, list[Stage]], None],
     on_failed_start: Callable[[str], None],
+    on_machines: Callable[[str], None],
     on_step: Callable[[], None],
 ) -> None:
     """Run schedules until none is left.
@@ -72,12 +77,17 @@ def run_trials(
         on_stage: Called with a stage that was accepted, and with those stages that have come onto
             the front with it.
         on_failed_start: Called with the reason when a worker could not start.
+        on_machines: Called with what is to be said of machines that come or go.
         on_step: Called several times a second; what it raises ends the run.
     """
     _forget_settings()
-    os.environ.update(_SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(pool.workers))
+    os.environ.update(
+        _SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(_MANY if pool.grows else pool.workers)
+    )
     trainable = tune.with_resources(
-        tune.with_parameters(ScheduleTrial, plan=plan, store=store),
+        tune.with_parameters(
+            ScheduleTrial, plan=plan, store=store, bring=Courier.of_this_machine()
+        ),
         # Where GPUs train, it is they that say how many workers there is room for.
         {"gpu": pool.gpus_per_worker} if pool.gpus else {"cpu": 1},
     )
@@ -86,29 +96,33 @@ def run_trials(
     stopper = _AssignmentStopper(
         assignments, crew, store, numbers, on_stage, keep_workers=pool.ahead > pool.workers
     )
-    tuner = tune.Tuner(
-        trainable,
-        tune_config=tune.TuneConfig(
-            search_alg=_AssignmentSearcher(assignments, crew, store, numbers),
-            scheduler=_AssignmentScheduler(crew),
-            num_samples=-1,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            storage_path=str(scratch.absolute()),
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            stop=stopper,
-            callbacks=[
-                _AssignmentCallback(
-                    assignments, crew, numbers, stopper.ended, on_failed_start, on_step
-                )
-            ],
-        ),
-    )
     try:
-        with _deaths_told_alike(), sharing_cards(pool):
-            tuner.fit()
+        with _deaths_told_alike(), _looked_up_once(), sharing_cards(pool) as cards:
+            machines = Machines(pool, crew, assignments, cards, on_machines)
+
+            def step() -> None:
+                machines.look()
+                on_step()
+
+            callback = _AssignmentCallback(
+                assignments, crew, numbers, stopper.ended, on_failed_start, step
+            )
+            tune.Tuner(
+                trainable,
+                tune_config=tune.TuneConfig(
+                    search_alg=_AssignmentSearcher(assignments, crew, store, numbers),
+                    scheduler=_AssignmentScheduler(crew),
+                    num_samples=-1,
+                    reuse_actors=True,
+                ),
+                run_config=tune.RunConfig(
+                    storage_path=str(scratch.absolute()),
+                    verbose=0,
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    stop=stopper,
+                    callbacks=[callback],
+                ),
+            ).fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -141,6 +155,17 @@ def _deaths_told_alike() -> Iterator[None]:
         yield
     finally:
         RayActorManager._actor_task_failed = failed
+
+
+@contextmanager
+def _looked_up_once() -> Iterator[None]:
+    """Have Tune ask Ray's control store for the trainable once, not three times a trial."""
+    registry = _global_registry
+    registry.contains, registry.get = cache(registry.contains), cache(registry.get)
+    try:
+        yield
+    finally:
+        del registry.contains, registry.get
 
 
 class _Unpickled:
@@ -179,10 +204,7 @@ class _AssignmentSearcher(_Unpickled, Searcher):
             return Searcher.FINISHED if self._assignments.over else None
         self._numbers[trial_id] = trial.number
         self._crew.wait(trial_id)
-        return {
-            TRIAL: trial.number,
-            SCHEDULE: [round_.to_json() for round_ in trial.schedule],
-        }
+        return trial_config(trial.number, trial.schedule)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -208,11 +230,15 @@ class _AssignmentScheduler(FIFOScheduler):
     def __init__(self, crew: Crew) -> None:
         super().__init__()
         self._crew = crew
+        self._begun = 0  # trials, all of the first ones
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """A trial that waits, or None; see Ray Tune's `TrialScheduler`."""
         trials = tune_controller.get_trials()
-        pending = (trial for trial in trials if trial.status == Trial.PENDING)
+        while self._begun < len(trials) and trials[self._begun].status != Trial.PENDING:
+            self._begun += 1  # and none will ever wait again
+        later = map(trials.__getitem__, range(self._begun, len(trials)))
+        pending = (trial for trial in later if trial.status == Trial.PENDING)
         return next(islice(pending, self._crew.missing, None), None)
 
 
@@ -322,7 +348,7 @@ class _AssignmentCallback(_Unpickled, tune.Callback):
         reason = _cause(Path(trial.error_file))
         begun = trial.trial_id in self._begun
         if not begun:
-            self._on_failed_start(reason)
+            self._on_failed_start(reason + machine_in(_text(Path(trial.error_file))))
         if self._crew.cannot_start:
             self._assignments.abandon(f"no worker can start, the last one for {reason}")
         try:
@@ -335,9 +361,13 @@ class _AssignmentCallback(_Unpickled, tune.Callback):
         self._on_step()
 
 
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.is_file() else ""
+
+
 def _cause(path: Path) -> str:
     """Of what a worker has died, from the file in which Tune keeps its error."""
-    text = path.read_text(errors="replace") if path.is_file() else ""
+    text = _text(path)
     if "running low on memory" in text or "out of memory" in text:
         return _SHORT_OF_MEMORY
     return " ".join(text.split("\n")[-2:]).strip() or "no message"

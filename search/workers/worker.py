@@ -1,5 +1,7 @@
 """What runs on a worker: the Ray Tune trainable that runs a schedule, one step a round."""
 
+import json
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +13,7 @@ from ray import tune
 from ray.exceptions import RayError
 from torch import Tensor
 
-from data import DataError, DataSource, SplitName, open_data
+from data import Bring, DataError, PackedImages, SplitName
 from models import first_line
 from pruning import (
     Architecture,
@@ -35,8 +37,18 @@ from search.workers.store_actor import Activity, Task
 _WAIT_SECONDS = 0.1
 _SPLITS: tuple[SplitName, ...] = ("train", "validation")  # the driver tests, when all is over
 
-TRIAL, SCHEDULE = "trial", "schedule"  # keys of a trial's configuration
+_TRIAL, _SCHEDULE = "trial", "schedule"  # keys of a trial's configuration
 STAGE, OVER, FAILURE, BROKEN = "stage", "over", "failure", "broken"  # keys of a step's result
+
+
+def trial_config(number: int, schedule: Schedule) -> dict[str, Any]:
+    """A trial as Tune's configuration, of which Tune makes several deep copies: so it is flat."""
+    return {_TRIAL: number, _SCHEDULE: json.dumps([round_.to_json() for round_ in schedule])}
+
+
+def trial_of(config: Mapping[str, Any]) -> tuple[int, Schedule]:
+    """Number and schedule that `trial_config` wrote."""
+    return config[_TRIAL], tuple(Round(**round_) for round_ in json.loads(config[_SCHEDULE]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +56,7 @@ class WorkerPlan:
     """What a worker needs to know of the search.
 
     Attributes:
-        source: The images, by absolute paths; every machine packs and maps them for itself.
+        images: Packed on the driver's machine; every other is brought its own copy.
         architecture: Of the root.
         origin: What stages' ids are made of.
         checkpoint: State dict of the root, but for a new head; without it the root is trained.
@@ -52,25 +64,32 @@ class WorkerPlan:
         ladder: What latencies are compared with where they are what accuracy is traded against.
     """
 
-    source: DataSource
+    images: PackedImages
     architecture: Architecture
     origin: Origin
     checkpoint: Mapping[str, Tensor] | None = None
     trains_on: bool = False
     ladder: LatencyLadder | None = None
 
-    def runner(self, device: torch.device) -> RoundRunner:
+    def runner(self, device: torch.device, bring: Bring) -> RoundRunner:
         """Set this process up to run rounds.
 
+        Args:
+            device: Where to run them.
+            bring: Copies a file of the driver's machine to this one.
+
         Raises:
-            DataError: The images cannot be read here.
-            SearchError: The images on this machine are not those of the search, or do not fit
-                into the device's memory.
+            DataError: This machine cannot keep the images.
+            SearchError: Those that are here are not those of the search, or they do not fit into
+                the device's memory.
             torch.OutOfMemoryError: They would, were it not taken.
         """
-        data = open_data(self.source)
+        data = self.images.open(bring)
         if data.fingerprint != self.origin.data_fingerprint:
-            raise SearchError(f"{self.source.data} holds other images here than on the driver")
+            raise SearchError(
+                f"its {self.images.folder.name} among the packed images holds others than the "
+                "driver's; remove it"
+            )
         self._check_room(sum(getattr(data, split).nbytes for split in _SPLITS), device)
         return RoundRunner(
             architecture=self.architecture,
@@ -102,8 +121,8 @@ class WorkerPlan:
             return
         free, total = torch.cuda.mem_get_info(device)
         if needed > free:
-            kept_size = self.source.folder is not None  # of its images, whatever the crops'
-            smaller = "--data of smaller images" if kept_size else "a smaller --image-size"
+            resized = self.images.padding > 0  # as sets by name are; folders' images never
+            smaller = "a smaller --image-size" if resized else "--data of smaller images"
             raise (torch.OutOfMemoryError if needed <= total else SearchError)(
                 f"its images take {needed / 1e9:.1f} GB of a GPU's memory, of which "
                 f"{free / 1e9:.1f} are free; give fewer --trials-per-gpu, or {smaller}"
@@ -113,7 +132,7 @@ class WorkerPlan:
 class ScheduleTrial(tune.Trainable):
     """Runs the rounds of a schedule that are missing in the store; reused from trial to trial."""
 
-    def setup(self, config: dict[str, Any], plan: WorkerPlan, store: Any) -> None:
+    def setup(self, config: dict[str, Any], plan: WorkerPlan, store: Any, bring: Bring) -> None:
         """Prepare the process; see Ray Tune's `Trainable`."""
         prepare_process()
         keep_freed_memory()
@@ -121,19 +140,18 @@ class ScheduleTrial(tune.Trainable):
         self._unfit: str | None = None
         try:
             device = torch.device(plan.origin.device_type)
-            runner = plan.runner(device)
+            runner = plan.runner(device, bring)
             stopwatch = plan.stopwatch(runner.data.image_size, device)
             self._runner = replace(runner, stopwatch=stopwatch)
         except (DataError, SearchError) as error:
-            self._unfit = f"a worker cannot start: {first_line(error)}"
+            self._unfit = f"a worker on {_machine()} cannot start: {first_line(error)}"
         except RuntimeError as error:  # of torch: another process may have better luck
             raise RuntimeError(first_line(error)) from error
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take up another schedule; see Ray Tune's `Trainable`."""
-        self._trial: int = new_config[TRIAL]
-        self._schedule: Schedule = tuple(Round(**round_) for round_ in new_config[SCHEDULE])
+        self._trial, self._schedule = trial_of(new_config)
         self._rounds_reached = 0
         self._end: dict[str, Any] | None = None
         return True
@@ -223,6 +241,11 @@ class ScheduleTrial(tune.Trainable):
             self._store.report.remote(self._trial, activity)
 
         return report
+
+
+def _machine() -> str:
+    """What people call this machine."""
+    return f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
 
 
 def _cause(error: OSError) -> str:

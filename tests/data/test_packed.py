@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -28,6 +30,7 @@ def test_to_keeps_what_is_there_already() -> None:
         padding=2,
         flip=True,
         fingerprint="00",
+        folder=Path("packs"),
         train=split([0, 1]),
         validation=split([1]),
         test=split([-1]),
@@ -46,6 +49,7 @@ def test_only_some_splits_are_moved() -> None:
         padding=2,
         flip=True,
         fingerprint="00",
+        folder=Path("packs"),
         train=split([0, 1]),
         validation=split([1]),
         test=split([0]),

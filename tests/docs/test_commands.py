@@ -15,10 +15,19 @@ HOUSE = Path(__file__).parents[2]
 PAGES = [HOUSE / "README.md", *sorted(HOUSE.glob("docs/*.md"))]
 COMMANDS = runpy.run_path(str(HOUSE / "docs" / "make_reference.py"))["COMMANDS"]
 CODE = re.compile(r"^(?: {4}.*?)?python (\w+/)(\w+\.py)(.*)$", re.MULTILINE)
+FILES = re.compile(r"^```(?:bash|yaml|dockerfile)$.*?^```$", re.DOTALL | re.MULTILINE)
+"""Which test_clusters.py reads."""
+OTHERS = {"--help", "--logdir", "--head", "--port", "--num-gpus", "--num-cpus", "--generate"} | {
+    "--tmux",
+    "--requeue",
+    "--shm-size",
+    "--user",
+}
+"""Flags of other programs: TensorBoard, Ray, SLURM, Docker."""
 TYPED = [
     pytest.param(folder, name, arguments, id=f"{page.stem}-{name} {' '.join(arguments)}")
     for page in PAGES
-    for folder, name, rest in CODE.findall(page.read_text(encoding="utf-8"))
+    for folder, name, rest in CODE.findall(FILES.sub("", page.read_text(encoding="utf-8")))
     if (arguments := shlex.split(rest, comments=True)) != ["--help"]
 ]
 
@@ -36,8 +45,8 @@ def test_flags_exist(page: Path) -> None:
     reference = (HOUSE / "docs" / "reference.md").read_text(encoding="utf-8")
     known = set(re.findall(r"^- `(--[\w-]+)", reference, re.MULTILINE))
     known |= set(re.findall(r"^- `--[\w-]+, (--[\w-]+)", reference, re.MULTILINE))
-    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text(encoding="utf-8")))
-    assert named - known <= {"--help", "--logdir"}  # the latter is TensorBoard's
+    text = FILES.sub("", page.read_text(encoding="utf-8"))
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text)) - known <= OTHERS
 
 
 def test_the_network_of_the_how_to_can_be_pruned(tmp_path: Path) -> None:

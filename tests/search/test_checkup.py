@@ -5,8 +5,8 @@ import pytest
 
 from pruning import StageStore
 from search.campaign.ledger import Ledger
+from search.checking import main
 from search.configuration import SearchConfig
-from search.inspection import main
 from search.kept import to_record
 from search.results.folder import ResultsFolder
 from search.results.tables import candidates_csv, pareto_csv

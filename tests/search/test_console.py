@@ -15,6 +15,11 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.fixture(autouse=True)
+def _able(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+
 def screen(text: str, columns: int = 80) -> list[str]:
     """The lines that a terminal shows after some text, up to the last that is not empty."""
     shown = pyte.Screen(columns, 25)
@@ -68,6 +73,16 @@ def test_a_panel_gives_way_to_lines() -> None:
         console.line(f"found {number}")
     console.status("", lambda: Text("3\nof\n3"))
     assert screen(stream.getvalue()) == ["found 0", "found 1", "found 2", "3", "of", "3"]
+
+
+def test_a_terminal_that_can_only_write_lines_is_given_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    console = Console(stream)
+    console.status("1 of 2", lambda: Text("a panel"))
+    assert stream.getvalue() == "1 of 2\n"
 
 
 def test_quiet_is_what_is_quiet() -> None:

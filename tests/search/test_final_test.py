@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from data import DataSource, ImageData, open_data
+from data import DataSource, ImageData, PackedImages, open_data
 from pruning import Origin, Recipe, RoundRunner, StageStore, StoreError
 from search.console import Console
 from search.final_test import record_test_accuracy
@@ -20,8 +20,7 @@ Run = Callable[..., str]
 def run(packs: Path, store: StageStore, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Tests the root, its search having run on some kind of device; returns what is written."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(packs))
-    source = DataSource(data="digits", image_size=16)
-    data = open_data(source)
+    data = open_data(DataSource(data="digits", image_size=16))
     origin = Origin(
         recipe=Recipe(root_epochs=0),
         seed=0,
@@ -37,7 +36,7 @@ def run(packs: Path, store: StageStore, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(device_type: str) -> str:
         written = io.StringIO()
         plan = WorkerPlan(
-            source=source,
+            images=PackedImages.of(data),
             architecture=ARCHITECTURE,
             origin=replace(origin, device_type=device_type),
         )

@@ -37,7 +37,7 @@ def at_once(places: Path) -> dict[str, set[str]]:
     """The processes that were in a round on each GPU at a moment when the most were in one."""
     events = []
     for line in places.read_text().splitlines():
-        process, gpu, start, end = line.split()
+        process, gpu, start, end, _ = line.split()
         events += [(float(start), 1, process, gpu), (float(end), 0, process, gpu)]
     busy: set[tuple[str, str]] = set()
     most: set[tuple[str, str]] = set()

@@ -19,6 +19,9 @@ PETS = tuple(
 )
 
 
+FEW = "12 images of 2 classes validate: one is worth 8.3% of accuracy"
+
+
 def write(names: Iterable[str]) -> Path:
     """Image files in a folder `pets` of the current one."""
     for place, name in enumerate(names):
@@ -30,11 +33,14 @@ def write(names: Iterable[str]) -> Path:
 
 
 def said(here: Here, *arguments: str) -> list[str]:
-    """What is said of the images: all before the checkpoint, which is not there."""
+    """What is said of the images: all before the checkpoint, which is not there.
+
+    But for how few images validate, as these always are.
+    """
     done = here("--image-size", "16", "--checkpoint", "absent.bin", *arguments)
     assert done.returncode == 2
     assert "absent.bin" in done.stderr, done.stderr
-    return done.stdout.splitlines()
+    return [line for line in done.stdout.splitlines() if FEW not in line]
 
 
 def test_the_start_says_what_was_read(here: Here) -> None:
@@ -64,9 +70,26 @@ def test_the_start_says_that_testing_is_unlabelled(here: Here) -> None:
 
 def test_the_start_says_where_validation_images_come_from(here: Here) -> None:
     write(name for name in PETS if not name.startswith("validation"))
-    summary, note = said(here, "--data", "pets")
+    summary, note, few = said(here, "--data", "pets")
     assert summary.startswith("Images: 10 to train, 2 to validate, 12 to test;")
     assert "every 6th image of training/" in note
+    assert few.startswith("Only 2 images of 2 classes validate: one is worth 50.0%")
+
+
+def test_large_images_are_scaled_if_that_is_asked_for(here: Here) -> None:
+    for path in write(PETS).rglob("*.png"):
+        Image.open(path).resize((80, 50)).save(path)
+    asked = ("--data", "pets", "--image-size", "16", "--checkpoint", "absent.bin")
+    few, large = here(*asked).stdout.splitlines()[1:]
+    assert FEW in few
+    assert large == (
+        "Half of the images to train have 50 or more pixels a side, of which a network sees a "
+        "crop of 16: --resize 18 scales them down first."
+    )
+    assert len(said(here, "--data", "pets", "--resize", "18")) == 1
+    refused = here("--data", "pets", "--image-size", "16", "--resize", "15")
+    assert refused.returncode == 2
+    assert "--resize must be at least the image size, 16, found 15" in refused.stderr
 
 
 def test_the_start_says_that_nothing_is_tested(here: Here) -> None:

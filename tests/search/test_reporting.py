@@ -70,4 +70,15 @@ def test_a_damaged_network_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     stage = next(iter(subject.store))
     (subject.folder.stages / stage.id / "stage.json").write_text("{")
     assert main([str(subject.folder.path)]) == 2
-    assert stage.id in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert stage.id in said
+    assert f"checkup.py {subject.folder.path} looks for" in said
+
+
+def test_a_scale_that_is_none_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = searched(tmp_path / "out", *SCHEDULES[:1]).folder
+    folder.write(folder.read() | {"scale": {"chance": 0.1}})
+    assert main([str(folder.path)]) == 2
+    assert f"search.json of {folder.path} is damaged" in capsys.readouterr().err

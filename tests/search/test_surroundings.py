@@ -1,5 +1,6 @@
 """The command in whatever it is started from: folders, streams, terminals, variables."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from search.command import main
 from tests.command import (
     RUN,
     SMALL,
@@ -17,11 +19,14 @@ from tests.command import (
 )
 
 
-def test_files_that_bear_our_names_and_libraries_are_in_nobody_s_way(
-    tmp_path: Path, packs: Path
-) -> None:
-    """Neither where a search is started nor on PYTHONPATH, for driver and workers."""
-    elsewhere = tmp_path / "elsewhere"
+def test_a_search_needs_little_of_where_it_is_started(tmp_path: Path, packs: Path) -> None:
+    """No standard streams, no home, a scratch path too long for sockets, others' settings.
+
+    And files that bear our names and libraries' are in nobody's way, for driver and workers,
+    neither where a search is started nor on PYTHONPATH.
+    """
+    elsewhere, scratch = tmp_path / "elsewhere", tmp_path / ("x" * 90)
+    scratch.mkdir()
     for folder in (tmp_path, elsewhere):
         for name in ("data", "models", "pruning"):
             (folder / name).mkdir(parents=True)
@@ -29,16 +34,6 @@ def test_files_that_bear_our_names_and_libraries_are_in_nobody_s_way(
         (folder / "search.py").write_text("raise SystemExit('not ours')")
     for name in ("numpy", "ray", "torch", "random"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('not theirs')")
-    command = Command(tmp_path, packs, PYTHONPATH=str(elsewhere))
-    done = command(*SMALL, "--trials", "2", "--out", "out")
-    assert done.returncode == 0, done.stderr
-    assert states(tmp_path / "out") == [TrialState.COMPLETE] * 2
-
-
-def test_a_search_needs_little_of_where_it_is_started(command: Command) -> None:
-    """No standard streams, no home, a scratch path too long for sockets, others' settings."""
-    scratch = command.folder / ("x" * 90)
-    scratch.mkdir()
     surroundings = {
         "TUNE_RESULT_DIR": "nowhere",
         "RAY_AIR_LOCAL_CACHE_DIR": "nowhere",
@@ -46,16 +41,29 @@ def test_a_search_needs_little_of_where_it_is_started(command: Command) -> None:
         "RAY_ADDRESS": "127.0.0.1:1",
         "HOME": "/nowhere",
         "TMPDIR": str(scratch),
+        "PYTHONPATH": str(elsewhere),
     }
     search = shlex.join([sys.executable, str(RUN), *SMALL, "--trials", "2", "--out", "out"])
     done = subprocess.run(
         ["/bin/sh", "-c", f"exec {search} <&- >&- 2>&-"],
-        cwd=command.folder,
+        cwd=tmp_path,
         check=False,
-        env={**command.environment, **surroundings},
+        env={**Command(tmp_path, packs).environment, **surroundings},
     )
     assert done.returncode == 0
-    assert states(command.folder / "out") == [TrialState.COMPLETE] * 2
+    assert states(tmp_path / "out") == [TrialState.COMPLETE] * 2
+
+
+def test_a_user_without_account_and_home_has_the_root_as_containers_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    with pytest.raises(RuntimeError, match="home"):
+        Path.home()
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert Path.home() == Path("/")
 
 
 @pytest.mark.parametrize("script", ["run.py", "checkup.py"])

@@ -71,7 +71,7 @@ class Content:
                         f"{subject.folder.path} has {what} than {subjects[0].folder.path}: "
                         "their fronts cannot be compared."
                     )
-        scale = _common_scale([one.get("scale") for one in descriptions])
+        scale = _common_scale([_scale(*one) for one in zip(subjects, descriptions, strict=True)])
         names = [subject.folder.path.resolve().name for subject in subjects]
         if len(set(names)) < len(names):
             names = [str(subject.folder.path) for subject in subjects]
@@ -81,7 +81,7 @@ class Content:
             tables[-1]["parent"] += rows
             rows += len(tables[-1])
             searches.append(
-                {"name": names[number]} | _said(subject, descriptions[number], tables[-1])
+                {"name": names[number]} | _said(subject, descriptions[number], tables[-1], scale)
             )
         return cls(
             cost=subjects[0].cost,
@@ -105,11 +105,21 @@ class Content:
         }
 
 
-def _common_scale(scales: Sequence[dict[str, Any] | None]) -> Scale | None:
+def _scale(subject: Subject, description: dict[str, Any]) -> Scale | None:
+    scale = description.get("scale")
+    try:
+        return None if scale is None else Scale(**scale)
+    except TypeError:
+        raise RefusedError(
+            f"search.json of {subject.folder.path} is damaged: its scale is {scale}."
+        ) from None
+
+
+def _common_scale(scales: Sequence[Scale | None]) -> Scale | None:
     """One scale for all, so that hypervolumes can be compared; None if one does not have any."""
-    if not all(scales):
+    known = [scale for scale in scales if scale is not None]
+    if len(known) < len(scales):
         return None
-    known = [Scale(**scale) for scale in scales if scale]
     return Scale(
         least_cost=min(scale.least_cost for scale in known),
         root_cost=max(scale.root_cost for scale in known),
@@ -130,11 +140,14 @@ def _rows(subject: Subject, scale: Scale | None) -> pd.DataFrame:
     return table
 
 
-def _said(subject: Subject, description: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
+def _said(
+    subject: Subject, description: dict[str, Any], table: pd.DataFrame, scale: Scale | None
+) -> dict[str, Any]:
     store, cost = subject.store, subject.cost
     stages = list(store)
     members = front(stages, cost)
-    numbers: Facts = figures(stages, members, store.executed_epochs, cost)
+    chance = 0.0 if scale is None else scale.chance
+    numbers: Facts = figures(stages, members, store.executed_epochs, cost, chance)
     if len(table) and table["hypervolume"].notna().all():
         numbers.append(("hypervolume", f"{table['hypervolume'].iloc[-1]:.4f}"))
     return {

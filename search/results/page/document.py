@@ -24,4 +24,4 @@ def document(content: Content) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files(__package__) / name).read_text()
+    return (files(__package__) / name).read_text(encoding="utf-8")

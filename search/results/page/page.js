@@ -72,7 +72,18 @@ function legend(page) {
   items.push([sign(0, "candidate"), "other candidates"]);
   if (page.rows.some((row) => row.on_front && row.test_accuracy !== null))
     items.push([sign(0, "test"), "front, test"]);
+  items.push([pathSign(), "path of the chosen network"]);
   return items.map((item) => make("span", {}, ...item));
+}
+
+/** A network's path from the root, and the ring around it. */
+function pathSign() {
+  return make(
+    "svg:svg",
+    { width: 26, height: 14, "aria-hidden": "true" },
+    make("svg:path", { class: "path", d: "M1 7H14" }),
+    make("svg:path", { class: "ring", d: shape(0, 19, 7, 5) }),
+  );
 }
 
 function choicesTable(page, choices) {

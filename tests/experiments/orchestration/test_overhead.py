@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from shutil import copyfile
 from tempfile import gettempdir
 
 import pytest
 import torch
 
-from data import DataSource, open_data
+from data import DataSource, PackedImages, open_data
 from experiments.orchestration import overhead
 from experiments.orchestration.idle import Idle, all_up
 from experiments.orchestration.overhead import Overhead
@@ -61,15 +62,15 @@ def test_all_are_up_when_the_last_process_begins_its_first_round() -> None:
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], SleepingPlan]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    source = DataSource(data="digits", image_size=16)
+    data = open_data(DataSource(data="digits", image_size=16))
     channels = student_channels()
     awake = WorkerPlan(
-        source=source,
+        images=PackedImages.of(data),
         architecture=StudentArchitecture(channels=channels, num_classes=10),
         origin=Origin(
             recipe=Recipe(),
             seed=0,
-            data_fingerprint=open_data(source).fingerprint,
+            data_fingerprint=data.fingerprint,
             root={"channels": list(channels), "num_classes": 10},
             device_type="cpu",
         ),
@@ -81,7 +82,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], S
 def test_slept_rounds_are_stages_that_a_store_accepts(
     plan: Callable[[float], SleepingPlan], tmp_path: Path
 ) -> None:
-    runner = plan(0.05).runner(torch.device("cpu"))
+    runner = plan(0.05).runner(torch.device("cpu"), copyfile)
     store = StageStore(tmp_path / "stages")
     root = store.commit(*runner.root(), trial=0)
     round_ = Round(rate=0.5, epochs=1, lr=1e-3)

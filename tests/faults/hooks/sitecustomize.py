@@ -11,8 +11,8 @@ exception that is raised there; it can name several such, one after a blank:
 FAULT_ONCE names a file: whoever can make it strikes, and nobody after.
 
 FAULT_TRACE names a file to which every call of RoundRunner's `root` and `child` adds a line.
-FAULT_PLACES names one to which it adds another when it is over: the process, its GPU, and when it
-began and ended, on the machine's clock.
+FAULT_PLACES names one to which it adds another when it is over: the process, its GPU, when it
+began and ended, on the machine's clock, and Ray's node.
 
 FAULT_GPUS is how many GPUs the program sees; on these, it trains on the CPU.
 """
@@ -90,7 +90,8 @@ def placing(function: Callable[..., Any]) -> Callable[..., Any]:
         result = function(*arguments, **keywords)
         gpu = os.environ.get("CUDA_VISIBLE_DEVICES") or "none"
         with Path(os.environ["FAULT_PLACES"]).open("a") as file:
-            file.write(f"{os.getpid()} {gpu} {start} {time.time()}\n")
+            node = importlib.import_module("ray").get_runtime_context().get_node_id()
+            file.write(f"{os.getpid()} {gpu} {start} {time.time()} {node}\n")
         return result
 
     return wrapped

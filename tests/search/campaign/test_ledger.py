@@ -44,6 +44,21 @@ def test_endings_are_kept(path: Path) -> None:
         assert len(opened) == 4
 
 
+def test_a_trial_that_is_complete_reaches_the_file_with_the_next(path: Path) -> None:
+    ledger = Ledger(path, SPACE)
+    ledger.add(SCHEDULE)
+    ledger.complete(0, val_accuracy=0.75, cost=1234)
+    assert not next(iter(ledger)).running
+    assert [trial.running for trial in Ledger(path, SPACE)] == [True]
+    ledger.add(SCHEDULE)
+    assert [trial.running for trial in Ledger(path, SPACE)] == [False, True]
+    ledger.complete(1, val_accuracy=0.5, cost=123)
+    ledger.flush()
+    ledger.flush()
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
+    assert [trial.values for trial in study.trials] == [[0.75, 1234.0], [0.5, 123.0]]
+
+
 def test_any_optuna_tool_reads_it(path: Path) -> None:
     ledger = Ledger(path, SPACE)
     for _ in range(3):
@@ -96,6 +111,7 @@ def test_telling_twice_changes_nothing(path: Path) -> None:
     ledger.add(SCHEDULE)
     ledger.complete(0, val_accuracy=0.75, cost=1234)
     ledger.complete(0, val_accuracy=0.25, cost=1)
+    ledger.flush()
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
     assert study.trials[0].values == [0.75, 1234.0]
 

@@ -89,8 +89,11 @@ def test_the_plan_is_worth_the_most_at_the_least_price_at_which_it_fits_the_budg
             )
             if cost <= budget + 1e-9:
                 break
-        found = WORLD.most_promising(children, COSTS, gain, left, budget)
-        assert worth == pytest.approx(max(most - price * cost for most, cost in every[found]))
+        found = gain + WORLD.worth(children, COSTS, gain, left, budget)
+        for place, plan in every.items():
+            best = max(most - price * cost for most, cost in plan)
+            assert found[place] == pytest.approx(best, abs=1e-9)
+        assert found.max() == pytest.approx(worth)
 
 
 def test_levels_and_accuracies_are_inverse() -> None:

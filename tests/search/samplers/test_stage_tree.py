@@ -127,3 +127,43 @@ def test_a_choice_that_always_fails_is_soon_left_alone() -> None:
         study.settle(row)
     assert 0 < sum(failures) < 10
     assert sum(failures[20:]) < 6
+
+
+def test_proposals_that_are_made_together_are_made_by_the_evidence_before_them() -> None:
+    """What comes in meanwhile is for the next; what is asked for meanwhile is not asked again."""
+    known = [stage_of(()), *map(stage_of, product(SPACE.rounds(), repeat=1))]
+    space = replace(SPACE, max_rounds=3)
+    study, asked = study_of(*known, space=space), set()
+    new_sampler = sampler_maker("stage-tree", space, SCALE, PRICING.at, seed=0, together=3)
+    first, second, third, fourth = (new_sampler(draw) for draw in range(4))
+    assert first is second is third is not fourth
+    for sampler in (first, second, third):
+        row, schedule = study.propose(sampler, EPOCHS)
+        assert len(schedule) == 2  # of what was known at first
+        assert schedule not in asked
+        asked.add(schedule)
+        study.observe(stage_of(schedule, 0.999))
+        study.settle(row)
+    later = [study.propose(new_sampler(draw), EPOCHS)[1] for draw in range(4, 24)]
+    assert any(schedule[:-1] in asked for schedule in later)
+
+
+def test_proposals_that_are_made_together_are_no_near_copies() -> None:
+    """With nothing else told, they are as far apart as those that are planned one by one."""
+
+    def sizes(together: int) -> list[float]:
+        make = sampler_maker("stage-tree", SPACE, SCALE, PRICING.at, seed=0, together=together)
+        study = study_of(*LEARNT)
+        return [width_mult(study.propose(make(draw), EPOCHS)[1]) for draw in range(6)]
+
+    assert len({*sizes(6)}) >= len({*sizes(1)}) - 1
+
+
+def test_a_sampler_that_has_nothing_left_looks_anew() -> None:
+    space = replace(SPACE, max_rounds=1)
+    study = study_of(stage_of(()), space=space)
+    sampler = maker(space=space)(0)
+    asked = {study.propose(sampler, EPOCHS)[1] for _ in space.rounds()}
+    assert len(asked) == len(space.rounds())
+    with pytest.raises(ExhaustedError):
+        study.propose(sampler, EPOCHS)

@@ -41,7 +41,7 @@ CLASSES = ("a dog", "bird", "Zebra")
 def _search(path: Path, config: SearchConfig, *rates: float) -> Path:
     """A search of one schedule, whose last network was not tested, as none off the front is."""
     folder = ResultsFolder(path)
-    _, data = open_images(config, Console())
+    data = open_images(config, Console())
     config = config.resolved(image_size=data.image_size, precision="fp32")
     root = find_root(config, folder, data)
     origin = origin_of(
@@ -83,7 +83,7 @@ def _digits(tmp_path_factory: pytest.TempPathFactory, packs: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def _photos(tmp_path_factory: pytest.TempPathFactory, packs: Path) -> Path:
-    """Of a user's network and JPEG files of several sizes, some smaller than the crops."""
+    """Of a user's network and JPEG files of several sizes, some small and some scaled down."""
     home = tmp_path_factory.mktemp("photographed")
     rng = np.random.default_rng(0)
     for split, count in (("train", 12), ("val", 6), ("test", 6)):
@@ -100,6 +100,7 @@ def _photos(tmp_path_factory: pytest.TempPathFactory, packs: Path) -> Path:
         config = SearchConfig(
             data=str(home / "images"),
             image_size=19,
+            resize=20,
             model=f"{home / 'nets.py'}:Net",
             root_epochs=8,
         )
@@ -121,4 +122,4 @@ def photos(_photos: Path, tmp_path: Path, packs: Path, monkeypatch: pytest.Monke
 
 
 def images_of(config: SearchConfig) -> ImageData:
-    return open_images(config, Console())[1]
+    return open_images(config, Console())

@@ -51,6 +51,16 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert {path.name for path in empty.iterdir()} == FILES.keys()
 
 
+def test_where_nothing_can_be_written_is_known_beforehand(tmp_path: Path) -> None:
+    check_free(tmp_path / "further" / "out")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RefusedError, match=r"/proc/further/out cannot be written: .*\."):
+        check_free(Path("/proc/further/out"))
+    (tmp_path / "file").touch()
+    with pytest.raises(RefusedError, match=r"out cannot be written: Not a directory"):
+        check_free(tmp_path / "file" / "out")
+
+
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         write_whole(tmp_path / "out", {"a": b"", "no/such/folder": b""})

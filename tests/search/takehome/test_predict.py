@@ -15,6 +15,7 @@ from PIL import Image
 from data import Split, gather_center
 from data.decoding import UnusableImageError, decode_image
 from data.grey import enlarged
+from data.scaling import scaled_down
 from search.takehome import predict
 from tests.data.test_decoding import write_png
 
@@ -97,7 +98,7 @@ def test_crops_are_those_of_evaluation(size: int) -> None:
                 labels=torch.tensor([0]),
             )
             crop = gather_center(split, torch.tensor([0]), size)[0].numpy()
-            found = predict.prepared(pixels, {"size": size, "resize": None})
+            found = predict.prepared(pixels, {"size": size, "resize": None, "shorter_side": None})
             assert found.dtype == np.float32
             np.testing.assert_array_equal(found, crop.transpose(2, 0, 1).astype(np.float32) / 255)
 
@@ -105,10 +106,17 @@ def test_crops_are_those_of_evaluation(size: int) -> None:
 def test_images_are_enlarged_as_those_of_the_named_sets() -> None:
     grey = RNG.integers(0, 256, (3, 8, 9), dtype=np.uint8)
     for image, expected in zip(grey, enlarged(grey, np.arange(3), 32), strict=True):
-        found = predict.prepared(
-            np.repeat(image[..., None], 3, axis=2), {"size": 32, "resize": "bilinear"}
-        )
+        wanted = {"size": 32, "resize": "bilinear", "shorter_side": None}
+        found = predict.prepared(np.repeat(image[..., None], 3, axis=2), wanted)
         np.testing.assert_array_equal(found, expected.transpose(2, 0, 1) / np.float32(255))
+
+
+@pytest.mark.parametrize("shape", [(61, 40), (40, 83), (20, 30), (19, 90), (17, 40)])
+def test_images_are_scaled_down_as_those_of_the_search(shape: tuple[int, int]) -> None:
+    pixels = noise(*shape)
+    wanted = {"size": 16, "resize": None, "shorter_side": 20}
+    expected = predict.prepared(scaled_down(pixels, 20), wanted | {"shorter_side": None})
+    np.testing.assert_array_equal(predict.prepared(pixels, wanted), expected)
 
 
 def test_probabilities() -> None:

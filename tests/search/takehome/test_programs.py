@@ -1,6 +1,6 @@
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 import pytest
@@ -40,36 +40,45 @@ def settled(net: nn.Module) -> nn.Module:
     return net.eval()
 
 
-@pytest.mark.parametrize("make", [student, resnet])
-def test_programs_compute_what_the_network_does_for_any_batch(
-    make: Callable[[], nn.Module],
-) -> None:
-    net = settled(make())
+class Files(NamedTuple):
+    """A network, and what was made of it."""
+
+    net: nn.Module
+    pt2: bytes
+    onnx: bytes
+
+
+@pytest.fixture(scope="module", params=[student, resnet])
+def made(request: pytest.FixtureRequest) -> Files:
+    """Made once of each network, since that takes seconds."""
+    net = settled(request.param())
     program = exported(net, SIZE)
-    runners = {"pt2": of_pt2(pt2_file(program)), "onnx": of_onnx(onnx_file(program))}
+    return Files(net=net, pt2=pt2_file(program), onnx=onnx_file(program))
+
+
+def test_programs_compute_what_the_network_does_for_any_batch(made: Files) -> None:
+    runners = {"pt2": of_pt2(made.pt2), "onnx": of_onnx(made.onnx)}
     for count in (1, 2, 7):
         images = torch.rand(count, 3, SIZE, SIZE)
         with torch.no_grad():
-            expected = net(images)
+            expected = made.net(images)
         for name, run in runners.items():
             torch.testing.assert_close(run(images), expected, rtol=1e-4, atol=1e-4, msg=name)
 
 
-def test_files_name_no_place_on_this_machine_and_are_small() -> None:
-    net = settled(student())
-    program = exported(net, SIZE)
+def test_files_name_no_place_on_this_machine_and_are_small(made: Files) -> None:
     here = str(Path(__file__).parents[3]).encode()
     libraries = str(Path(torch.__file__).parents[1]).encode()
-    files = pt2_file(program), onnx_file(program)
-    for content in files:
+    for content in (made.pt2, made.onnx):
         assert here not in content
         assert libraries not in content
-    weights = sum(tensor.nbytes for tensor in net.state_dict().values())
-    assert len(files[1]) < weights + 16_000
+    weights = sum(tensor.nbytes for tensor in made.net.state_dict().values())
+    assert len(made.onnx) < weights + 16_000
 
 
-def test_the_onnx_file_is_whole_and_has_plain_convolutions() -> None:
-    model = onnx.load_from_string(onnx_file(exported(settled(student()), SIZE)))
+@pytest.mark.parametrize("made", [student], indirect=True)
+def test_the_onnx_file_is_whole_and_has_plain_convolutions(made: Files) -> None:
+    model = onnx.load_from_string(made.onnx)
     onnx.checker.check_model(model, full_check=True)
     (given,), (gives,) = model.graph.input, model.graph.output
     assert (given.name, gives.name) == ("images", "logits")

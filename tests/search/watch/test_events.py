@@ -1,6 +1,8 @@
 import inspect
 import json
+import os
 import re
+import subprocess
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,10 +65,11 @@ def test_the_log_has_what_happens(tmp_path: Path, store: StageStore, ledger: Led
 
 
 def test_a_log_tells_why_a_run_ended(tmp_path: Path) -> None:
-    config = SearchConfig(log_json=tmp_path / "log")
+    path = tmp_path / "new" / "log"
+    config = SearchConfig(log_json=path)
     with pytest.raises(RuntimeError), listening(config, ResultsFolder(tmp_path), print):
         raise RuntimeError("too bad")
-    assert json.loads((tmp_path / "log").read_text())["reason"] == "too bad"
+    assert json.loads(path.read_text())["reason"] == "too bad"
 
 
 def test_a_listener_that_fails_is_told_no_more_and_the_others_are(tmp_path: Path) -> None:
@@ -83,6 +86,21 @@ def test_a_listener_that_fails_is_told_no_more_and_the_others_are(tmp_path: Path
 def test_a_log_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="--log-json"):
         JsonLog(tmp_path)
+
+
+def test_a_log_may_be_a_named_pipe(tmp_path: Path) -> None:
+    """Its reader stays until the end, and nobody is kept waiting when it has left before."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    said: list[str] = []
+    with subprocess.Popen(["head", "-n", "2", pipe], stdout=subprocess.PIPE) as reader:
+        events = Events([JsonLog(pipe)], said.append)
+        events.add("start")
+        events.add("stage")
+        read = reader.communicate()[0].splitlines()
+        assert [json.loads(line)["event"] for line in read] == ["start", "stage"]
+    events.add("end")
+    assert said == ["Nothing more is kept for --log-json: [Errno 32] Broken pipe"]
 
 
 def test_a_slow_listener_keeps_nobody_waiting_before_the_end() -> None:

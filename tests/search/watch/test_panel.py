@@ -26,7 +26,8 @@ def shown(snapshot: Snapshot, width: int = 110) -> str:
 
 
 def taken(campaign: Campaign, activities: dict[int, Activity] | None = None) -> Snapshot:
-    return Snapshot.of(campaign, activities or {}, share=0.25, seconds=60, left=180)
+    progress = campaign.progress()
+    return Snapshot.of(campaign, progress, activities or {}, share=0.25, seconds=60, left=180)
 
 
 def test_a_panel_shows_where_a_search_stands(campaign: Campaign, store: StageStore) -> None:
@@ -60,11 +61,13 @@ def test_what_is_best_under_a_budget_is_the_best_that_fits(
 
 
 def test_before_the_root_is_there_it_is_said_what_it_is_at(campaign: Campaign) -> None:
-    assert taken(campaign).line() == "starting | 1:00 | about 3:00 left"
+    assert taken(campaign).line() == "workers are starting | 1:00 | about 3:00 left"
+    assert "The root is trained first. The workers are starting." in shown(taken(campaign))
     activity = {0: Activity(round=0, epoch=3, epochs=60, accuracy=0.71)}
     assert "root, epoch 3/60, in training 0.710" in taken(campaign, activity).line()
     text = shown(taken(campaign, activity))
     assert "root, epoch 3/60, in training 0.710" in text
+    assert "starting" not in text
     assert "●" not in text
 
 
@@ -97,3 +100,16 @@ def test_failures_are_shown_with_their_reasons(campaign: Campaign) -> None:
     assert trial is not None
     campaign.fail(trial.number, "diverged: at epoch 3")
     assert "1 failed: diverged: at epoch 3" in shown(taken(campaign))
+
+
+def test_many_failures_leave_room_for_the_rest(campaign: Campaign) -> None:
+    heights = []
+    for number in range(5):
+        trial = campaign.next_trial()
+        assert trial is not None
+        campaign.fail(trial.number, f"kind {number}: of {'many words ' * 30}")
+        heights.append(len(shown(taken(campaign)).splitlines()))
+    text = shown(taken(campaign))
+    assert text.count("1 failed: kind") == 3
+    assert "and 2 other failures" in text
+    assert heights[3] == heights[4] == heights[2] + 1

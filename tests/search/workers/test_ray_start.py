@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import pytest
 from data import DataSource, open_data
 from search.errors import RefusedError
 from search.workers import ray_start
-from search.workers.ray_start import check_room
+from search.workers.ray_start import check_room, join_ray
 from tests.command import RUN, SMALL, Command
 
 Head = Callable[..., str]
@@ -105,6 +106,14 @@ def head() -> Iterator[Head]:
     for process, folder in zip(started, folders, strict=True):
         process.wait(timeout=60)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_head_that_only_listens_on_loopback_is_refused() -> None:
+    """Ray takes an address of loopback for this machine's own, and would try that for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        with pytest.raises(RefusedError, match=f"no Ray cluster at --address {address}, which is"):
+            join_ray(address)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,29 +11,36 @@ import pytest
 import ray
 import torch
 
-from data import DataSource, ImageData, open_data
+from data import DataSource, ImageData, PackedImages, open_data
 from pruning import LatencyLadder, Origin, Recipe, RoundRunner, device_name
 from search.errors import SearchError
 from search.workers.store_actor import StoreActor
-from search.workers.worker import BROKEN, FAILURE, STAGE, ScheduleTrial, WorkerPlan
+from search.workers.worker import (
+    BROKEN,
+    FAILURE,
+    STAGE,
+    ScheduleTrial,
+    WorkerPlan,
+    trial_config,
+)
 from tests.search.landscape import ARCHITECTURE, rounds
 
 HALF = rounds(0.5)
-CONFIG = {"trial": 0, "schedule": [round_.to_json() for round_ in HALF]}
+CONFIG = trial_config(0, HALF)
 
 
 @pytest.fixture
 def plan(packs: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerPlan:
     monkeypatch.setenv("XDG_CACHE_HOME", str(packs))
-    source = DataSource(data="digits", image_size=16)
+    data = open_data(DataSource(data="digits", image_size=16))
     origin = Origin(
         recipe=Recipe(root_epochs=0),
         seed=0,
-        data_fingerprint=open_data(source).fingerprint,
+        data_fingerprint=data.fingerprint,
         root={},
         device_type="cpu",
     )
-    return WorkerPlan(source=source, architecture=ARCHITECTURE, origin=origin)
+    return WorkerPlan(images=PackedImages.of(data), architecture=ARCHITECTURE, origin=origin)
 
 
 class AtHand:
@@ -53,7 +61,9 @@ def started(
 
     def start() -> ScheduleTrial:
         worker = ScheduleTrial.__new__(ScheduleTrial)
-        worker.setup(CONFIG, plan=plan, store=AtHand(StoreActor(tmp_path / "stages")))
+        worker.setup(
+            CONFIG, plan=plan, store=AtHand(StoreActor(tmp_path / "stages")), bring=copyfile
+        )
         return worker
 
     return start
@@ -69,12 +79,12 @@ def moved(monkeypatch: pytest.MonkeyPatch, plan: WorkerPlan, *, free: int, total
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (free, total))
     monkeypatch.setattr(ImageData, "to", to)
-    plan.runner(torch.device("cuda"))
+    plan.runner(torch.device("cuda"), copyfile)
     return splits
 
 
 def needed(plan: WorkerPlan) -> int:
-    data = open_data(plan.source)
+    data = plan.images.open(copyfile)
     return data.train.nbytes + data.validation.nbytes
 
 
@@ -103,7 +113,7 @@ def test_images_that_do_not_fit_are_not_moved(
 def test_a_worker_without_luck_dies_and_says_why_in_a_line(
     started: Callable[[], ScheduleTrial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def runner(plan: WorkerPlan, device: torch.device) -> RoundRunner:
+    def runner(*_: object) -> RoundRunner:
         raise torch.AcceleratorError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA")
 
     monkeypatch.setattr(WorkerPlan, "runner", runner)
@@ -114,10 +124,9 @@ def test_a_worker_without_luck_dies_and_says_why_in_a_line(
 def test_a_worker_of_other_images_ends_the_run(
     plan: WorkerPlan, started: Callable[[], ScheduleTrial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = open_data(plan.source)
-    other = replace(data, fingerprint="other")
-    monkeypatch.setattr("search.workers.worker.open_data", lambda *_: other)
-    assert "other images" in started().step()[BROKEN]
+    other = replace(plan.images.open(copyfile), fingerprint="other")
+    monkeypatch.setattr(PackedImages, "open", lambda *_: other)
+    assert "holds others than the driver's" in started().step()[BROKEN]
 
 
 @pytest.mark.parametrize(("failures", "key"), [(1, STAGE), (2, FAILURE)])
@@ -167,7 +176,7 @@ def test_a_worker_on_another_device_than_latencies_were_measured_on_ends_the_run
     ladder = LatencyLadder(device="a card", widths=(0.0, 1.0), milliseconds=(1.0, 2.0))
     worker = ScheduleTrial.__new__(ScheduleTrial)
     store = AtHand(StoreActor(tmp_path / "stages"))
-    worker.setup(CONFIG, plan=replace(plan, ladder=ladder), store=store)
+    worker.setup(CONFIG, plan=replace(plan, ladder=ladder), store=store, bring=copyfile)
     assert "those of a card, not of" in worker.step()[BROKEN]
 
 

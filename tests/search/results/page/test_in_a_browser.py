@@ -110,6 +110,9 @@ def test_arrow_keys_go_along_the_front(page: Browser, subject: Subject) -> None:
         assert stage in page.run("document.querySelector('#selected').textContent")
     path = page.run("document.querySelector('#front .path').getAttribute('d')")
     assert path.count("L") == len(subject.store[order[2]].schedule)
+    assert "path of the chosen network" in page.run("document.querySelector('.legend').innerText")
+    strokes = "[...document.querySelectorAll('.path')].map(one => getComputedStyle(one).stroke)"
+    assert len(set(page.run(strokes))) == 1
 
 
 def test_the_mouse_tells_what_is_under_it(page: Browser, subject: Subject) -> None:
