@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -25,6 +27,7 @@ def said(train: Split, validation: Split, classes: int = 2) -> list[str]:
         train=train,
         validation=validation,
         test=split(0),
+        folder=Path("packed"),
     )
     return list(doubts(data))
 

@@ -28,6 +28,7 @@ def whole(tmp_path: Path) -> Path:
         trial = ledger.add(schedule)
         *_, last = grow(store, schedule, trial.number)
         ledger.complete(trial.number, val_accuracy=last.val_accuracy, cost=last.params)
+    ledger.flush()
     folder.put("candidates.csv", candidates_csv(store))
     folder.put("pareto.csv", pareto_csv(store))
     return folder.path
