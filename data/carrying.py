@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from data.cache import cached_pack
+from data.cache import cached_pack, pack_folder
 from data.collection import digest
 from data.pack import FILES, FORMAT, Pack
 from data.packed import ImageData
@@ -68,6 +68,6 @@ class PackedImages:
             train=pack.splits["train"],
             validation=pack.splits["validation"],
             test=pack.splits["test"],
-            folder=self.folder,
+            folder=pack_folder(self.folder.name),
             notes=notes,
         )

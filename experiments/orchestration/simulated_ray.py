@@ -255,7 +255,6 @@ class SimulatedRay:
         self._new_worker = new_worker
         self._start_seconds = start_seconds
         self.actor = self  # whose ActorClass is asked for
-        self.ObjectRef = Answer
         self.ActorClass = SimulatedRay
 
     @contextmanager

@@ -134,8 +134,8 @@ class Ledger:
     def complete(self, number: int, *, val_accuracy: float, cost: float) -> None:
         """Record that all rounds of a trial are in the store; the values are its last stage's.
 
-        It reaches the file with what is written next; see `flush`. Until then the trial is taken
-        up again if the search is killed, and its stages are all there.
+        It reaches the file with what is written next; see `flush`. If the search is killed before,
+        the stages tell the next run that the trial was complete.
         """
         if self._trials[number].running:
             self._trials[number] = replace(self._trials[number], state=TrialState.COMPLETE)

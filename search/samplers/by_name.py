@@ -29,7 +29,7 @@ def sampler_maker(
 
     Samplers keep no state that the study does not hold: each is made of the seed and the number
     of its proposal, so a resumed search neither repeats draws nor depends on where it was
-    interrupted.
+    interrupted, but for proposals that the stage tree makes together.
 
     A stock sampler may ask for the same again, as long as what it is told stays the same: after a
     repeat the next proposal is random. The stage tree never asks for what is known.

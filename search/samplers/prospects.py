@@ -16,44 +16,40 @@ class Prospects:
     Args:
         children: What R rounds are expected to make of m networks.
         epochs: Of the rounds (R,).
-        possible: Which of them may be taken (m, R).
         front: The known points, and those that rounds in flight are expected to add.
         luck: Factors of what rounds add themselves, by which ties are broken (m, R).
+        gain: What rounds are expected to add themselves, times that (m, R).
+        then: What rounds are worth beyond what they add themselves (m, R); minus infinity where
+            one is out of question.
     """
 
     def __init__(
         self,
         children: Children,
         epochs: NDArray[np.int_],
-        possible: NDArray[np.bool_],
         front: Front,
         luck: Array,
+        gain: Array,
+        then: Array,
     ) -> None:
-        self.children = children
-        """What the rounds are expected to make of the networks."""
+        self._children = children
         self._epochs = epochs
-        self._possible = possible.copy()
         self._front = front
         self._luck = luck
-        self._gain: Array | None = None
-        self.then: Array = np.zeros(possible.shape)
-        """What rounds are worth beyond what they add themselves (m, R)."""
-
-    def gain(self, budget: float) -> Array:
-        """What rounds are expected to add themselves (m, R); minus infinity if out of question."""
-        if self._gain is None:
-            self._gain = self.children.gain(self._front) * self._luck
-        return np.where(self._possible & (self._epochs <= budget), self._gain, -np.inf)
+        self._gain: Array | None = gain  # None: the front has grown since
+        self._then = then.copy()
 
     def take(self, budget: float) -> tuple[int, int] | None:
         """Take the best: its network's place and its own; None if none is left for the budget."""
-        worth = self.gain(budget) + self.then
+        if self._gain is None:
+            self._gain = self._children.gain(self._front) * self._luck
+        worth = np.where(self._epochs <= budget, self._gain + self._then, -np.inf)
         network, round_ = np.unravel_index(worth.argmax(), worth.shape)
         if worth[network, round_] == -np.inf:
             return None
-        self._possible[network, round_] = False
+        self._then[network, round_] = -np.inf
         self._front = self._front.with_points(
-            self.children.x[[network], [round_]], self.children.mean[[network], [round_]]
+            self._children.x[[network], [round_]], self._children.mean[[network], [round_]]
         )
         self._gain = None
         return int(network), int(round_)

@@ -151,8 +151,7 @@ class RoundModel:
         Returns:
             Mean of the scaled accuracy, and its standard deviation by noise alone: (m, r) each.
         """
-        odds = self._mean_odds(asked)
-        return _moments(odds, np.full(odds.shape, self.noise * np.sqrt(self.variance)))
+        return self._noisy(self._mean_odds(asked))
 
     def expect_each(self, asked: Rounds) -> Array:
         """Mean scaled accuracy that is left by single rounds: arrays of (n,) and (n, 5)."""
@@ -160,8 +159,7 @@ class RoundModel:
         alike = _squared_distances(asked.described / _ROUND, self.seen.described / _ROUND)
         kernel = np.exp(-0.5 * (near + alike) / self.stretch**2)
         trend = asked.trend() @ (self.seen.trend().T @ self.weights)
-        odds = asked.expected() + trend + kernel @ self.weights
-        return _moments(odds, np.full(odds.shape, self.noise * np.sqrt(self.variance)))[0]
+        return self._noisy(asked.expected() + trend + kernel @ self.weights)[0]
 
     def predict(self, asked: Rounds) -> tuple[Array, Array]:
         """Mean, as above, and standard deviation by noise and by what is not known: (m, r)."""
@@ -175,6 +173,9 @@ class RoundModel:
             unknown = 1 + (trend**2).sum(-1) - explained.reshape(cross.shape[:2])
             deviation[:, same_rate] = np.sqrt(np.maximum(unknown, 0) + self.noise**2)
         return _moments(self._mean_odds(asked), deviation * np.sqrt(self.variance))
+
+    def _noisy(self, odds: Array) -> tuple[Array, Array]:
+        return _moments(odds, np.full(odds.shape, self.noise * np.sqrt(self.variance)))
 
     def _mean_odds(self, asked: Rounds) -> Array:
         odds = asked.expected() + asked.trend() @ (self.seen.trend().T @ self.weights)

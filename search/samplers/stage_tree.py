@@ -139,26 +139,22 @@ class StageTreeSampler(BaseSampler):
         nearest = order[left[order] > 0]
         for first in range(0, len(nearest), _PARENTS):
             some = nearest[first : first + _PARENTS]
-            open_ = np.array([self._open(schedules[i]) for i in some])
-            if not (open_ & (self._epochs <= budget)).any():
+            open_ = (self._epochs <= budget) & [self._open(schedules[i]) for i in some]
+            if not open_.any():
                 continue
             asked = self._asked(widths[some], x[some], y[some])
-            prospects = Prospects(
-                Children(asked.x, *model.predict(asked)),
-                self._epochs,
-                open_,
-                front,
-                self._random.uniform(1 - _TIE, 1, open_.shape),
-            )
-            prospects.then = self._outlook(model, front).worth(
-                prospects.children,
+            children = Children(asked.x, *model.predict(asked))
+            luck = self._random.uniform(1 - _TIE, 1, open_.shape)
+            gain = children.gain(front) * luck
+            then = self._outlook(model, front).worth(
+                children,
                 self._costs,
-                prospects.gain(budget),
+                np.where(open_, gain, -np.inf),
                 left[some] - 1,
                 max(budget / (1 + len(tree.pending)), _LEAST_COST),
             )
             self._parents = [schedules[i] for i in some]
-            self._prospects = prospects
+            self._prospects = Prospects(children, self._epochs, front, luck, gain, then)
             return
         raise ExhaustedError("every schedule was tried")
 

@@ -45,6 +45,11 @@ def flat(pairs: Rounds) -> Rounds:
     return Rounds(pairs.x.ravel(), np.tile(pairs.described, (networks, 1)), *before, ROOT)
 
 
+def test_single_rounds_are_expected_to_leave_what_they_do_among_others() -> None:
+    pairs, model = asked(6, described(9)), RoundModel.fit(SEEN, LEFT)
+    assert model.expect_each(flat(pairs)) == pytest.approx(model.expect(pairs)[0].ravel())
+
+
 def kernel(a: Rounds, b: Rounds, stretch: float) -> Array:
     scales = np.array([2.0, 2.0, 0.5, 0.5, 1.0])
     columns = [np.column_stack((one.place(), one.described / scales)) / stretch for one in (a, b)]
