@@ -1,21 +1,14 @@
 """Ray Tune, thinly: hands schedules to workers and brings back what they report."""
 
-import logging
-import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.experiment import Trial
-from ray.tune.registry import _global_registry
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -27,6 +20,7 @@ from search.workers.courier import Courier
 from search.workers.crew import Crew
 from search.workers.devices import Pool
 from search.workers.machines import Machines, machine_in
+from search.workers.tune_ways import deaths_told_alike, looked_up_once, set_tune
 from search.workers.worker import (
     BROKEN,
     FAILURE,
@@ -37,15 +31,6 @@ from search.workers.worker import (
     trial_config,
 )
 
-# Ray Tune reads these when it runs. Its own files are not needed: the ledger and the store are.
-_SETTINGS = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
-}
 _MANY = 100_000  # trials that may wait where there is no telling how many workers will be
 _NOTICE = signal.SIGUSR1
 _SHORT_OF_MEMORY = (
@@ -80,10 +65,7 @@ def run_trials(
         on_machines: Called with what is to be said of machines that come or go.
         on_step: Called several times a second; what it raises ends the run.
     """
-    _forget_settings()
-    os.environ.update(
-        _SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(_MANY if pool.grows else pool.workers)
-    )
+    set_tune(most_waiting=_MANY if pool.grows else pool.workers)
     trainable = tune.with_resources(
         tune.with_parameters(
             ScheduleTrial, plan=plan, store=store, bring=Courier.of_this_machine()
@@ -97,7 +79,7 @@ def run_trials(
         assignments, crew, store, numbers, on_stage, keep_workers=pool.ahead > pool.workers
     )
     try:
-        with _deaths_told_alike(), _looked_up_once(), sharing_cards(pool) as cards:
+        with deaths_told_alike(), looked_up_once(), sharing_cards(pool) as cards:
             machines = Machines(pool, crew, assignments, cards, on_machines)
 
             def step() -> None:
@@ -125,47 +107,6 @@ def run_trials(
             ).fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _forget_settings() -> None:
-    """Take away what was set for other programs, with some of which Ray Tune refuses to run."""
-    for name in list(os.environ):
-        if name.startswith("TUNE_") or name == "RAY_AIR_LOCAL_CACHE_DIR":
-            del os.environ[name]
-
-
-@contextmanager
-def _deaths_told_alike() -> Iterator[None]:
-    """Have Tune take every death of a worker for one.
-
-    At a call that fails since Ray's memory monitor has killed the worker, and at others that it
-    does not know, it would end the whole run. What it says of trials that failed is said by us.
-    """
-    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
-    failed = RayActorManager._actor_task_failed
-
-    def told(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
-        known = isinstance(exception, (RayActorError, RayTaskError))
-        if isinstance(exception, RayError) and not known:
-            exception = RayActorError(error_msg=str(exception))
-        failed(manager, tracked_actor_task, exception)
-
-    RayActorManager._actor_task_failed = told
-    try:
-        yield
-    finally:
-        RayActorManager._actor_task_failed = failed
-
-
-@contextmanager
-def _looked_up_once() -> Iterator[None]:
-    """Have Tune ask Ray's control store for the trainable once, not three times a trial."""
-    registry = _global_registry
-    registry.contains, registry.get = cache(registry.contains), cache(registry.get)
-    try:
-        yield
-    finally:
-        del registry.contains, registry.get
 
 
 class _Unpickled:
@@ -345,10 +286,12 @@ class _AssignmentCallback(_Unpickled, tune.Callback):
         """
         if trial.trial_id in self._ended:
             return
-        reason = _cause(Path(trial.error_file))
+        error = Path(trial.error_file)
+        text = error.read_text(errors="replace") if error.is_file() else ""
+        reason = _cause(text)
         begun = trial.trial_id in self._begun
         if not begun:
-            self._on_failed_start(reason + machine_in(_text(Path(trial.error_file))))
+            self._on_failed_start(reason + machine_in(text))
         if self._crew.cannot_start:
             self._assignments.abandon(f"no worker can start, the last one for {reason}")
         try:
@@ -361,13 +304,8 @@ class _AssignmentCallback(_Unpickled, tune.Callback):
         self._on_step()
 
 
-def _text(path: Path) -> str:
-    return path.read_text(errors="replace") if path.is_file() else ""
-
-
-def _cause(path: Path) -> str:
-    """Of what a worker has died, from the file in which Tune keeps its error."""
-    text = _text(path)
+def _cause(text: str) -> str:
+    """Of what a worker has died, from what Tune keeps of its error."""
     if "running low on memory" in text or "out of memory" in text:
         return _SHORT_OF_MEMORY
     return " ".join(text.split("\n")[-2:]).strip() or "no message"

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from experiments.orchestration.simulated_ray import Answer, Clock, RayCosts, Server, SimulatedRay
+from experiments.orchestration.simulated_clock import Clock, Server
+from experiments.orchestration.simulated_ray import Answer, RayCosts, SimulatedRay
 
 COSTS = RayCosts(call=1.0, get=2.0, wait=4.0)
 SLACK = 0.5  # seconds that the test's own steps may take
