@@ -36,7 +36,6 @@ import pandas as pd
 import torch
 import tyro
 
-from data import DataSource
 from experiments.alternatives import tune
 from experiments.alternatives.arms import cut_once, scratch, search, spread_out
 from experiments.alternatives.case import Candidate, Case, Plan
@@ -44,7 +43,7 @@ from experiments.alternatives.notebook_rounds import notebook
 from experiments.alternatives.random_channels import random_channels
 from experiments.instruments.hardware import hardware_line
 from experiments.instruments.student_runner import by_params
-from experiments.instruments.subset import open_subset
+from experiments.instruments.subset import Images
 from pruning import keep_freed_memory
 from search.front.hypervolume import Scale
 from search.opening import scale_of
@@ -62,19 +61,9 @@ _WIDTHS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
+class Comparison(Images):
     """Compare our search with its alternatives at equal epochs."""
 
-    data: str = "digits"
-    """digits, fashion-mnist, or a folder of images."""
-    data_root: Path | None = None
-    """Where fashion-mnist's files lie."""
-    image_size: int = 16
-    """Side of the crops in pixels."""
-    train_images: int | None = None
-    """Use only the first training images."""
-    validation_images: int | None = None
-    """Use only the first validation images."""
     root_epochs: int = 60
     """Epochs for which each seed's root is trained."""
     budget: int = 300
@@ -143,11 +132,7 @@ def _run_seed(seed: int, asked: Comparison) -> list[dict[str, object]]:
     torch.set_num_threads(1)
     keep_freed_memory()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    data = open_subset(
-        DataSource(data=asked.data, data_root=asked.data_root, image_size=asked.image_size),
-        train_images=asked.train_images,
-        validation_images=asked.validation_images,
-    )
+    data = asked.opened()
     case = Case.opened(data, asked.plan, seed=seed, stages=asked.stages)
     if asked.tune:
         return tune.rows(case)

@@ -1,6 +1,7 @@
 """A data set cut down until an epoch takes a fraction of a second."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from data import DataSource, ImageData, Split, open_data
 
@@ -28,6 +29,30 @@ def open_subset(
         validation=validation,
         fingerprint=f"{data.fingerprint}-{len(train)}-{len(validation)}",
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Images:
+    """Which images a script is asked to use."""
+
+    data: str = "digits"
+    """digits, fashion-mnist, or a folder of images."""
+    data_root: Path | None = None
+    """Where fashion-mnist's files lie."""
+    image_size: int = 16
+    """Side of the crops in pixels."""
+    train_images: int | None = None
+    """Use only the first training images."""
+    validation_images: int | None = None
+    """Use only the first validation images."""
+
+    def opened(self) -> ImageData:
+        """These images; see `open_subset`."""
+        return open_subset(
+            DataSource(data=self.data, data_root=self.data_root, image_size=self.image_size),
+            train_images=self.train_images,
+            validation_images=self.validation_images,
+        )
 
 
 def _first(split: Split, count: int | None) -> Split:

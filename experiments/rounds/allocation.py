@@ -38,9 +38,8 @@ import torch
 import tyro
 from torch import nn
 
-from data import DataSource
 from experiments.instruments.spread import interval
-from experiments.instruments.subset import open_subset
+from experiments.instruments.subset import Images
 from experiments.rounds.bench import Bench
 from pruning import (
     Allocation,
@@ -60,17 +59,11 @@ HARSHER = 0.45  # uniform only: equal rates leave fewer parameters after global 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AllocationRun:
+class AllocationRun(Images):
     """Compare uniform and global allocation on one data set."""
 
-    data: str = "digits"
-    """digits, fashion-mnist, or a folder of images."""
-    data_root: Path | None = None
-    """Where fashion-mnist's files lie."""
     image_size: int = 32
     """Side of the crops in pixels."""
-    train_images: int | None = None
-    """Use only the first training images."""
     validation_images: int = 2000
     """Use at most so many validation images."""
     root_epochs: int = 20
@@ -106,11 +99,7 @@ def main() -> None:
     asked = tyro.cli(AllocationRun)
     torch.set_num_threads(1)
     keep_freed_memory()
-    data = open_subset(
-        DataSource(data=asked.data, data_root=asked.data_root, image_size=asked.image_size),
-        train_images=asked.train_images,
-        validation_images=asked.validation_images,
-    )
+    data = asked.opened()
     nets: list[Pruned] = []
     for seed in asked.seeds:
         bench = Bench.trained(data, root_epochs=asked.root_epochs, seed=seed)

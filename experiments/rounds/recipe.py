@@ -32,9 +32,8 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor, nn
 
-from data import DataSource
 from experiments.instruments.spread import interval
-from experiments.instruments.subset import open_subset
+from experiments.instruments.subset import Images
 from experiments.rounds.bench import Bench
 from experiments.rounds.criteria import CRITERIA, Criterion, batches
 from pruning import (
@@ -108,17 +107,11 @@ VARIANTS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RecipeRun:
+class RecipeRun(Images):
     """Compare recipes on one data set."""
 
-    data: str = "digits"
-    """digits, fashion-mnist, or a folder of images."""
-    data_root: Path | None = None
-    """Where fashion-mnist's files lie."""
     image_size: int = 32
     """Side of the crops in pixels."""
-    train_images: int | None = None
-    """Use only the first training images."""
     validation_images: int = 2000
     """Use at most so many validation images."""
     root_epochs: int = 60
@@ -140,11 +133,7 @@ def main() -> None:
     asked = tyro.cli(RecipeRun)
     torch.set_num_threads(1)
     keep_freed_memory()
-    data = open_subset(
-        DataSource(data=asked.data, data_root=asked.data_root, image_size=asked.image_size),
-        train_images=asked.train_images,
-        validation_images=asked.validation_images,
-    )
+    data = asked.opened()
     rows: list[dict[str, object]] = []
     for seed in asked.seeds:
         bench = Bench.trained(data, root_epochs=asked.root_epochs, seed=seed)

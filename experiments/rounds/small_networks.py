@@ -25,14 +25,14 @@ import tyro
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from data import DataSource, ImageData, draw_crops, gather_train
+from data import ImageData, draw_crops, gather_train
 from experiments.instruments.spread import interval
 from experiments.instruments.student_runner import (
     student_architecture,
     student_recipe,
     student_runner,
 )
-from experiments.instruments.subset import open_subset
+from experiments.instruments.subset import Images
 from experiments.samplers.simulated_search import Rounds
 from pruning import (
     Round,
@@ -95,19 +95,9 @@ VARIANTS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SmallNetworks:
+class SmallNetworks(Images):
     """Compare ways to train on one data set."""
 
-    data: str = "digits"
-    """digits, fashion-mnist, or a folder of images."""
-    data_root: Path | None = None
-    """Where fashion-mnist's files lie."""
-    image_size: int = 16
-    """Side of the crops in pixels."""
-    train_images: int | None = None
-    """Use only the first training images."""
-    validation_images: int | None = None
-    """Use only the first validation images."""
     root_epochs: int = 60
     """Epochs for which each seed's root is trained."""
     seeds: tuple[int, ...] = (200, 201, 202)
@@ -125,11 +115,7 @@ def main() -> None:
     asked = tyro.cli(SmallNetworks)
     torch.set_num_threads(1)
     keep_freed_memory()
-    data = open_subset(
-        DataSource(data=asked.data, data_root=asked.data_root, image_size=asked.image_size),
-        train_images=asked.train_images,
-        validation_images=asked.validation_images,
-    )
+    data = asked.opened()
     rows: list[dict[str, object]] = []
     for seed in asked.seeds:
         root, first = _begun(data, asked, seed)

@@ -32,10 +32,9 @@ import torch
 import tyro
 from optuna.samplers import BaseSampler, TPESampler
 
-from data import DataSource
 from experiments.instruments.hardware import hardware_line
 from experiments.instruments.student_runner import by_params, student_architecture, student_runner
-from experiments.instruments.subset import open_subset
+from experiments.instruments.subset import Images
 from experiments.samplers.simulated_search import Curve, Rounds, Usage, simulate
 from pruning import StageStore, keep_freed_memory
 from search.configuration import SearchConfig
@@ -107,15 +106,11 @@ ARMS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Efficiency:
+class Efficiency(Images):
     """Compare samplers by hypervolume over executed epochs."""
 
     data: str = "fashion-mnist"
     """digits, fashion-mnist, or a folder of images."""
-    data_root: Path | None = None
-    """Where fashion-mnist's files lie."""
-    image_size: int = 16
-    """Side of the crops in pixels."""
     train_images: int | None = 1500
     """Use only the first training images."""
     validation_images: int | None = 3000
@@ -153,11 +148,7 @@ def _run_seed(seed: int, asked: Efficiency) -> list[dict[str, object]]:
     torch.set_num_threads(1)
     keep_freed_memory()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    data = open_subset(
-        DataSource(data=asked.data, data_root=asked.data_root, image_size=asked.image_size),
-        train_images=asked.train_images,
-        validation_images=asked.validation_images,
-    )
+    data = asked.opened()
     runner = student_runner(data, seed=seed, root_epochs=asked.root_epochs)
     pricing = by_params(student_architecture(len(data.classes)))
     folder = asked.stages / runner.origin.stage_id(None, None)
