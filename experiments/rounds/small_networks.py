@@ -20,12 +20,10 @@ from pathlib import Path
 import pandas as pd
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 import tyro
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import nn
 
-from data import ImageData, draw_crops, gather_train
+from data import ImageData
 from experiments.instruments.spread import interval
 from experiments.instruments.student_runner import (
     student_architecture,
@@ -38,18 +36,16 @@ from pruning import (
     Round,
     Stage,
     StageStore,
-    center_crops,
     evaluate,
+    fine_tune,
     keep_freed_memory,
     load_tensors,
-    new_optimizer,
     recalibrate,
     slim,
 )
 
 FIRST = Round(rate=0.1, epochs=20, lr=0.015)
 RATE, EPOCHS, LONG = 0.6, 20, 40
-_EVERY = 5  # steps, of which one's weights are averaged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,23 +54,11 @@ class Variant:
 
     Attributes:
         lr: From which the learning rate falls, after the warm-up.
-        least: Share of it at which it ends.
-        power: Of the decay; 1 is linear.
-        weight_decay: Of AdamW.
-        batch_size: Images a step.
         unaugmented: Share of the epochs, the last ones, whose images are not augmented.
-        averaged: Share of the steps, the last ones, of which the weights are averaged.
-        taught: Weight of the root's outputs in the loss, against the labels'.
     """
 
     lr: float = 0.015
-    least: float = 0.0
-    power: float = 1.0
-    weight_decay: float = 0.01
-    batch_size: int = 32
     unaugmented: float = 0.5
-    averaged: float = 0.0
-    taught: float = 0.0
 
 
 VARIANTS = {
@@ -83,14 +67,7 @@ VARIANTS = {
     "unaugmented 1/4": Variant(unaugmented=0.25),
     "unaugmented 3/4": Variant(unaugmented=0.75),
     "unaugmented": Variant(unaugmented=1.0),
-    "lr .008": Variant(lr=0.008),
     "lr .03": Variant(lr=0.03),
-    "lr .03, squared decay": Variant(lr=0.03, power=2.0),
-    "no weight decay": Variant(weight_decay=0.0),
-    "averaged 1/4": Variant(averaged=0.25),
-    "averaged 1/2, least .3": Variant(averaged=0.5, least=0.3),
-    "batches of 64, lr .03": Variant(batch_size=64, lr=0.03),
-    "taught 1/2": Variant(taught=0.5),
 }
 
 
@@ -161,68 +138,26 @@ def _trained(
         net = slim(root if place == "long" else net, architecture, channels)
         start = time.process_time()
         generator = torch.Generator().manual_seed(seed)
-        net = _train(
-            net.to(memory_format=torch.channels_last), data, variant, root, epochs, generator
+        recipe = student_recipe(root_epochs=0)
+        fine_tune(
+            net.to(memory_format=torch.channels_last),
+            data,
+            epochs=epochs,
+            lr=variant.lr,
+            batch_size=recipe.batch_size,
+            weight_decay=recipe.weight_decay,
+            generator=generator,
+            decay=recipe.decay,
+            warm_up=recipe.warm_up,
+            unaugmented=variant.unaugmented,
         )
+        recalibrate(net, data, generator=generator)
         yield {
             "place": place,
             "params": architecture.params(channels),
             "seconds": time.process_time() - start,
             "accuracy": evaluate(net, data.validation, data.image_size).accuracy,
         }
-
-
-def _train(
-    net: nn.Module,
-    data: ImageData,
-    variant: Variant,
-    teacher: nn.Module,
-    epochs: int,
-    generator: torch.Generator,
-) -> nn.Module:
-    """Train a network; what is left may be another one, of averaged weights."""
-    optimizer = new_optimizer(net, lr=variant.lr, weight_decay=variant.weight_decay)
-    steps = epochs * -(-len(data.train) // variant.batch_size)
-    rising = max(1, int(student_recipe(root_epochs=0).warm_up * steps))
-    average = AveragedModel(net)
-    net.train()
-    for step, (images, labels) in enumerate(_batches(data, variant, epochs, generator)):
-        falling = variant.least + (1 - variant.least) * (1 - step / steps) ** variant.power
-        optimizer.param_groups[0]["lr"] = variant.lr * min(1.0, (step + 1) / rising) * falling
-        logits = net(images)
-        loss = F.cross_entropy(logits, labels)
-        if variant.taught:
-            with torch.no_grad():
-                taught = teacher(images).softmax(1)
-            loss = (1 - variant.taught) * loss + variant.taught * F.cross_entropy(logits, taught)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        if step >= (1 - variant.averaged) * steps and step % _EVERY == 0:
-            average.update_parameters(net)
-    trained = average.module if variant.averaged else net
-    recalibrate(trained, data, generator=generator)
-    return trained
-
-
-def _batches(
-    data: ImageData, variant: Variant, epochs: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images (N, 3, H, W) in [0, 1] and labels (N,) of some epochs."""
-    train, size = data.train, data.image_size
-    for epoch in range(epochs):
-        order = torch.randperm(len(train), generator=generator)
-        if epoch < epochs - int(variant.unaugmented * epochs):
-            crops = draw_crops(
-                train, order, size=size, padding=data.padding, flip=data.flip, generator=generator
-            )
-            images_NHWC = gather_train(train, order, crops, size)  # noqa: N806
-            images = images_NHWC.permute(0, 3, 1, 2).float() / 255
-        else:
-            images = center_crops(train, order, size)
-        labels = train.labels[order]
-        parts = torch.split(images, variant.batch_size), torch.split(labels, variant.batch_size)
-        yield from zip(*parts, strict=True)
 
 
 def _table(rows: pd.DataFrame, variants: Sequence[str]) -> Iterable[str]:
