@@ -7,10 +7,12 @@ from typing import Literal, TypeAlias
 from models import Normalization, StudentNet, multiply_adds, normalized, parameter_count
 from pruning.groups import ChannelGroup, in_multiples
 
-Prune: TypeAlias = Literal["notebook", "all"]
+Prune: TypeAlias = Literal["notebook", "all", "even"]
 """Which blocks may lose channels.
 `notebook`: blocks 3 to 6, which hold 97 % of the weights.
-`all`: blocks 3 to 7 down to a tenth of their width, and from there on all blocks alike."""
+`all`: blocks 3 to 7 down to a tenth of their width, and from there on all blocks alike.
+`even`: the same, but the widest of blocks 3 to 7 first, so that they end with as many channels
+each: the narrowest of them, block 3, would else be a bottleneck of one or two."""
 
 _NOTEBOOK = range(3, 7)
 _EARLY = range(3)
@@ -41,16 +43,22 @@ class StudentArchitecture:
 
     def channels_at(self, width_mult: float, of: Sequence[int] | None = None) -> tuple[int, ...]:
         """The blocks that may be pruned at their share, truncated; see `in_multiples`."""
+        counts = self.channels if of is None else of
         return tuple(
-            in_multiples(int(count * self._share(block, width_mult)), count, self.round_to)
-            for block, count in enumerate(self.channels if of is None else of)
+            in_multiples(int(self._left(counts, block, width_mult)), count, self.round_to)
+            for block, count in enumerate(counts)
         )
 
-    def _share(self, block: int, width_mult: float) -> float:
-        """Share of its channels that a block has at a width."""
+    def _left(self, counts: Sequence[int], block: int, width_mult: float) -> float:
+        """Channels that a width leaves of a block, in fractions."""
+        count = counts[block]
         if self.prune == "notebook":
-            return width_mult if block in _NOTEBOOK else 1.0
-        return min(1.0, width_mult / _KNEE) if block in _EARLY else width_mult
+            return count * (width_mult if block in _NOTEBOOK else 1.0)
+        if block in _EARLY:
+            return count * min(1.0, width_mult / _KNEE)
+        if self.prune == "even":
+            return min(count, max(counts[len(_EARLY) :]) * width_mult)
+        return count * width_mult
 
     def build(self, channels: Sequence[int]) -> StudentNet:
         """A freshly initialised StudentNet."""

@@ -78,8 +78,8 @@ def _choices(config: "SearchConfig") -> Iterator[_Rule]:
 
 def _companions(config: "SearchConfig") -> Iterator[_Rule]:
     """Of the network, which allow some settings and not others."""
-    whole = config.prune == "all" or config.model == "student"
-    yield _Rule("prune", config.prune, "all for another --model than student", whole)
+    whole = config.prune != "notebook" or config.model == "student"
+    yield _Rule("prune", config.prune, "left out for another --model than student", whole)
     weights, published = config.weights, config.model.startswith(("torchvision:", "timm:"))
     for rule, holds in (
         ("left out beside --checkpoint", config.checkpoint is None),

@@ -10,7 +10,7 @@ from search.front.cost import Pricing
 
 def student_architecture(classes: int) -> StudentArchitecture:
     """The network that the command prunes by default, in the way of its default."""
-    return StudentArchitecture(channels=student_channels(), num_classes=classes, prune="all")
+    return StudentArchitecture(channels=student_channels(), num_classes=classes, prune="even")
 
 
 def by_params(architecture: StudentArchitecture) -> Pricing:

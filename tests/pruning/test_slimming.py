@@ -84,6 +84,18 @@ def test_all_blocks_may_be_pruned() -> None:
     assert everywhere.channels_at(0.5, of=(4,) * 8) == (4, 4, 4, 2, 2, 2, 2, 2)
 
 
+def test_late_blocks_may_be_pruned_to_as_many_channels_each() -> None:
+    full = (16, 32, 64, 128, 256, 256, 256, 256)
+    net = StudentNet(channels=full)
+    even, alike = (architecture_of(net, prune) for prune in ("even", "all"))
+    assert even.channels_at(1) == full
+    assert even.channels_at(0.75) == (*full[:4], 192, 192, 192, 192)
+    for width, late in ((0.25, 64), (0.05, 12), (3 / 256, 3), (1 / 256, 1)):
+        assert even.channels_at(width) == (*alike.channels_at(width)[:3], *(late,) * 5)
+    assert even.channels_at(0) == (1,) * 8
+    assert even.channels_at(0.5, of=(4, 4, 4, 3, 8, 5, 4, 2)) == (4, 4, 4, 3, 4, 4, 4, 2)
+
+
 def notebook_slimming(wide: StudentNet, narrow: StudentNet) -> dict[str, Tensor]:
     """The notebook's outcome, said tensor by tensor: which rows and columns each one keeps.
 

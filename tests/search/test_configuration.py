@@ -188,7 +188,7 @@ def test_what_may_change_on_resume(change: dict[str, Any]) -> None:
         ({"early_stop": False}, "with --early-stop, not with --no-early-stop"),
         ({"checkpoint": Path("other.bin")}, "without --checkpoint, not with"),
         ({"sampler": "tpe"}, "with --sampler stage-tree, not with --sampler tpe"),
-        ({"prune": "notebook"}, "with --prune all, not with --prune notebook"),
+        ({"prune": "notebook"}, "with --prune even, not with --prune notebook"),
         ({"precision": "fp32"}, "without --precision, not with --precision fp32"),
         ({"seed": 1}, "--seed"),
         ({"image_size": 64}, "--image-size"),

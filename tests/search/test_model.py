@@ -250,7 +250,7 @@ def _root(folder: Path) -> str:
             "--round-to 300 leaves nothing to prune",
         ),
         (["--round-to", "600"], "--round-to 600 leaves nothing to prune of student"),
-        (["--model", "nets.py:Net", "--prune", "notebook"], "--prune must be all"),
+        (["--model", "nets.py:Net", "--prune", "notebook"], "--prune must be left out"),
     ],
 )
 def test_networks_that_cannot_be_pruned_are_refused_in_words(
