@@ -15,7 +15,7 @@ from pruning.errors import (
 from pruning.graph import GraphArchitecture
 from pruning.groups import Architecture, ChannelGroup, load_tensors, transplant
 from pruning.heads import classes_of, shapes_of, with_any_head, without_head
-from pruning.importance import SCORES, Importance, keep_channels, slim
+from pruning.importance import Importance, keep_channels, slim
 from pruning.latency import LatencyLadder, Stopwatch, device_name, processor_name
 from pruning.memory import keep_freed_memory
 from pruning.narrow import Factory
@@ -39,7 +39,6 @@ from pruning.weights import Weights, fit_weights, read_weights
 
 __all__ = [
     "RECIPE_VERSION",
-    "SCORES",
     "Allocation",
     "Architecture",
     "ChannelGroup",

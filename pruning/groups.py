@@ -1,14 +1,17 @@
 """Channel groups: which tensors must lose a channel together, and how networks are narrowed."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from pruning.errors import TransplantError
+
+Activation: TypeAlias = Callable[[Tensor], Tensor]
+"""What is done to each number of a tensor alone."""
 
 
 class Part(NamedTuple):
@@ -78,6 +81,8 @@ class ChannelGroup:
             place a channel and nothing else.
         shared: Axes that hold these channels and others, or several places of each.
         further_norms: Names of the other batch norms that these channels pass through.
+        activation: What the norms' outputs go through next, element by element; None where that
+            is not known.
 
     Example:
         The output channels of StudentNet's block 3 are the outputs of its pointwise
@@ -93,6 +98,7 @@ class ChannelGroup:
     ties: tuple[tuple[str, int], ...]
     shared: tuple[SharedAxis, ...] = ()
     further_norms: tuple[str, ...] = ()
+    activation: Activation | None = None
 
     @property
     def norms(self) -> tuple[str, ...]:

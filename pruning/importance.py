@@ -1,7 +1,6 @@
 """How important a channel is, and which ones to keep."""
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from pruning.errors import TransplantError
 from pruning.groups import (
+    Activation,
     Architecture,
     ChannelGroup,
     channel_counts,
@@ -17,13 +17,16 @@ from pruning.groups import (
 )
 from pruning.layers import BATCH_NORMS
 
-Importance: TypeAlias = Literal["gamma", "signed-gamma"]
+Importance: TypeAlias = Literal["gamma", "signed-gamma", "response"]
 """`gamma`: |γ|, as in the Network Slimming paper (arXiv:1708.06519, section 3).
-`signed-gamma`: γ with its sign, as in the notebook; it drops strong negative channels."""
+`signed-gamma`: γ with its sign, as in the notebook; it drops strong negative channels.
+`response`: how much a channel varies behind the activation that follows its batch norm. Under
+|γ|, channels that a shift β keeps on the activation's flat sides are important; networks of few
+channels end with nothing but these, and do not learn again (Kang and Han, "Operation-aware soft
+channel pruning using differentiable masks", ICML 2020, section 3, of the observation). Where the
+activation is not known, |γ| up to a factor."""
 
-SCORES: Mapping[Importance, Callable[[Tensor], Tensor]] = MappingProxyType(
-    {"gamma": torch.abs, "signed-gamma": torch.clone}
-)
+_LEVELS = 1024  # of the standard normal distribution, of equal probability
 
 
 def channel_scores(
@@ -51,14 +54,38 @@ def _norm_scores(
 ) -> Tensor:
     places, scores = places_of(group, counts), []
     for name in group.norms:
-        score = SCORES[importance](batch_norm_scale(net, name))
+        score = _norm_score(*scale_and_shift(net, name), group.activation, importance)
         at = places[f"{name}.weight", 0]
         scores.append(score[:, None] if at is None else score[at.to(score.device)])
     return torch.cat(scores, dim=1).mean(1)
 
 
-def batch_norm_scale(net: nn.Module, name: str) -> Tensor:
-    """The scale γ (channels,) of a batch norm, detached.
+def _norm_score(
+    scale: Tensor, shift: Tensor, activation: Activation | None, importance: Importance
+) -> Tensor:
+    if importance == "response":
+        return response(scale, shift, activation)
+    return scale.abs() if importance == "gamma" else scale
+
+
+def response(scale: Tensor, shift: Tensor, activation: Activation | None) -> Tensor:
+    """Standard deviations (channels,) of what leaves an activation behind a batch norm.
+
+    The outputs of a batch norm are taken to be Gaussian, of mean β and standard deviation |γ|.
+
+    Args:
+        scale: γ (channels,).
+        shift: β (channels,).
+        activation: What they go through, element by element; None is nothing.
+    """
+    places = (torch.arange(_LEVELS, dtype=torch.float64) + 0.5) / _LEVELS
+    levels = torch.special.ndtri(places).to(scale.device)
+    outputs = shift.double()[:, None] + scale.double()[:, None] * levels
+    return (outputs if activation is None else activation(outputs)).std(dim=1, correction=0)
+
+
+def scale_and_shift(net: nn.Module, name: str) -> tuple[Tensor, Tensor]:
+    """γ and β of a batch norm (channels,) each, detached.
 
     Raises:
         TransplantError: The module of that name is none.
@@ -66,7 +93,7 @@ def batch_norm_scale(net: nn.Module, name: str) -> Tensor:
     norm = net.get_submodule(name)
     if not isinstance(norm, BATCH_NORMS):
         raise TransplantError(f"{name} is a {type(norm).__name__}, no batch norm")
-    return norm.weight.detach()
+    return norm.weight.detach(), norm.bias.detach()
 
 
 def path_norms(

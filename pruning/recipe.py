@@ -75,6 +75,7 @@ class Recipe:
         from_nothing = _STUDENT_ROOT_LR if student and name == "measured" else _ROOT_LR
         recipe = cls(
             batch_size=batch_size,
+            importance="response" if student else "gamma",
             root_epochs=root_epochs,
             root_lr=_TRAINING_ON_LR if trains_on else from_nothing,
         )

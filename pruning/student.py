@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import torch.nn.functional as F
+
 from models import Normalization, StudentNet, multiply_adds, normalized, parameter_count
 from pruning.groups import ChannelGroup, in_multiples
 
@@ -108,4 +110,5 @@ def _outputs_of(block: int) -> ChannelGroup:
         block=block,
         batch_norm=f"cnn.{consumer}.1",
         ties=(*produced, *depthwise, *norm, pointwise_inputs),
+        activation=F.relu6,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from pruning import (
     Architecture,
     CheckpointError,
     GraphArchitecture,
+    Importance,
     Origin,
     Precision,
     Recipe,
@@ -178,7 +179,7 @@ def origin_of(
         device_type: Where it trains.
         precision: Of its arithmetic.
         kept: The recipe in its search.json, of a search that is there: the root's learning rate
-            stays what it was.
+            and the ranking of channels stay what they were.
     """
     recipe = Recipe.named(
         config.recipe,
@@ -188,8 +189,13 @@ def origin_of(
         trains_on=_TRAINED_ON in made_of,
         unaugmented=config.unaugmented,
     )
-    if kept is not None and isinstance(root_lr := kept.get("root_lr"), float):
-        recipe = replace(recipe, root_lr=root_lr)
+    if kept is not None:
+        if isinstance(root_lr := kept.get("root_lr"), float):
+            recipe = replace(recipe, root_lr=root_lr)
+        importances: tuple[Importance, ...] = get_args(Importance)
+        for importance in importances:
+            if importance == kept.get("importance"):
+                recipe = replace(recipe, importance=importance)
     return Origin(
         recipe=recipe,
         seed=config.seed,

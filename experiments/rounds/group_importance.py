@@ -32,7 +32,7 @@ from experiments.rounds.bench import trained_accuracy
 from models import NamedNetwork
 from pruning import ChannelGroup, GraphArchitecture, Recipe, evaluate, recalibrate
 from pruning.groups import channel_counts, places_of, transplant
-from pruning.importance import batch_norm_scale, keep_channels, path_norms
+from pruning.importance import keep_channels, path_norms, scale_and_shift
 
 _IMAGE_SIZE = 32
 _CLASSES = 10
@@ -68,7 +68,7 @@ def _scores_of_norms(
     places = places_of(group, counts)
     found = []
     for name in norms:
-        score, at = batch_norm_scale(net, name).abs(), places[f"{name}.weight", 0]
+        score, at = scale_and_shift(net, name)[0].abs(), places[f"{name}.weight", 0]
         found.append(score[:, None] if at is None else score[at])
     return torch.cat(found, dim=1)
 

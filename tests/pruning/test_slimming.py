@@ -1,9 +1,13 @@
 """Channel surgery, held against independent statements of what it must do."""
 
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from torch import Tensor, nn
 
 from models import StudentNet
@@ -14,6 +18,7 @@ from pruning import (
     slim,
     transplant,
 )
+from pruning.importance import response
 from tests.pruning.networks import architecture_of, random_net
 
 WIDTHS = st.lists(st.integers(1, 9), min_size=8, max_size=8)
@@ -149,6 +154,37 @@ def test_ranking(importance: Importance, kept: list[int]) -> None:
     assert slimmed.get_submodule("cnn.4.1").weight.tolist() == [
         net.get_submodule("cnn.4.1").weight[index] for index in kept
     ]
+
+
+def test_a_channel_counts_by_what_leaves_its_activation() -> None:
+    """With the truncated Gaussian's moments as oracle; flat sides of ReLU6 tell nothing."""
+    scale = torch.tensor([0.1, -9.0, 0.5, 0.7, 2.0, 1.0], dtype=torch.float64)
+    shift = torch.tensor([0.2, 3.0, -4.0, 8.0, 0.0, 6.0], dtype=torch.float64)
+    expected = [relu6_deviation(*of) for of in zip(scale.tolist(), shift.tolist(), strict=True)]
+    found = response(scale, shift, F.relu6)
+    torch.testing.assert_close(found, torch.tensor(expected).double(), rtol=0.02, atol=4e-3)
+    plain = response(scale, shift, None)
+    torch.testing.assert_close(plain / plain[-1], scale.abs())
+
+    net = random_net([1, 1, 1, 6, 1, 1, 1, 2], seed=0)
+    norm = net.get_submodule("cnn.4.1")
+    norm.weight.data, norm.bias.data = scale.float(), shift.float()
+    slimmed = slim(net, architecture_of(net), [1, 1, 1, 3, 1, 1, 1, 2], "response")
+    best = sorted(range(6), key=lambda channel: -expected[channel])[:3]
+    assert slimmed.get_submodule("cnn.4.1").bias.tolist() == [shift[one] for one in best]
+    assert best == [1, 4, 5]
+
+
+def relu6_deviation(scale: float, shift: float) -> float:
+    """Of min(max(X, 0), 6) for a Gaussian X, in closed form."""
+    deviation = abs(scale)
+    low, high = -shift / deviation, (6 - shift) / deviation
+    inside = stats.norm.cdf(high) - stats.norm.cdf(low)
+    slope = stats.norm.pdf(low) - stats.norm.pdf(high)
+    mean = shift * inside + deviation * slope + 6 * stats.norm.sf(high)
+    square = (shift**2 + deviation**2) * inside + 36 * stats.norm.sf(high)
+    square += deviation * (shift * stats.norm.pdf(low) - (shift + 6) * stats.norm.pdf(high))
+    return math.sqrt(max(0.0, square - mean**2))
 
 
 def test_equal_scores_keep_the_lower_index() -> None:

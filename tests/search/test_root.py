@@ -170,13 +170,15 @@ def test_a_search_of_before_goes_on_as_it_was_trained() -> None:
 
     assert recipe(from_record(record), kept).to_json() == kept
     assert recipe(SearchConfig(), kept | {"root_lr": "fast"}).root_lr == 0.015
+    assert recipe(SearchConfig(), kept | {"importance": "size"}).importance == "response"
     assert recipe(SearchConfig(unaugmented=0.25), None).unaugmented == 0.25
 
 
-def test_a_student_s_root_bears_a_higher_rate_than_others() -> None:
+def test_a_student_is_trained_and_ranked_in_its_own_way() -> None:
     common: dict[str, Any] = {"batch_size": 32, "root_epochs": 60}
     assert Recipe.named("measured", **common) == Recipe()
-    assert Recipe.named("measured", student=True, **common) == Recipe(root_lr=0.015)
+    student = Recipe(root_lr=0.015, importance="response")
+    assert Recipe.named("measured", student=True, **common) == student
     assert Recipe.named("measured", student=True, trains_on=True, **common).root_lr == 1e-3
     notebook = Recipe.named("notebook", student=True, **common)
     assert (notebook.root_lr, notebook.unaugmented) == (4e-3, 0)
