@@ -1,20 +1,21 @@
-r"""What a change of training is worth to small networks, at equal epochs.
+r"""What a change of a round is worth to small networks, at equal epochs.
 
     python -m experiments.rounds.small_networks --data digits
     python -m experiments.rounds.small_networks --data fashion-mnist --train-images 1500 \
         --validation-images 3000 --root-epochs 40
 
 For each seed a root is trained and cut to a tenth of its width, as the command would. From there a
-chain of three rounds of rate 0.6 leads down, each of 20 epochs, and one round of 40 epochs leads
+chain of five rounds of rate 0.6 leads down, each of 20 epochs, and one round of 40 epochs leads
 from the root to the width of the chain's second network; under every variant alike but for one
-thing, with the same draws. Printed: the mean validation accuracy of each network; its mean paired
+thing, with the same draws. Where blocks are cut alike, networks of a width have fewer parameters.
+Printed: the mean validation accuracy of each network; its mean paired
 difference to `today`, over the chain and of the long round, with a 95 % interval (Student's t over
 the seeds); and the seconds of all. What came out is in experiments/alternatives/log.txt.
 """
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +34,8 @@ from experiments.instruments.student_runner import (
 from experiments.instruments.subset import Images
 from experiments.samplers.simulated_search import Rounds
 from pruning import (
+    Importance,
+    Prune,
     Round,
     Stage,
     StageStore,
@@ -46,19 +49,24 @@ from pruning import (
 
 FIRST = Round(rate=0.1, epochs=20, lr=0.015)
 RATE, EPOCHS, LONG = 0.6, 20, 40
+ROUNDS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
-    """A way to train.
+    """A way to prune and to train.
 
     Attributes:
         lr: From which the learning rate falls, after the warm-up.
         unaugmented: Share of the epochs, the last ones, whose images are not augmented.
+        importance: By which channels are kept.
+        prune: How many are kept of each block.
     """
 
     lr: float = 0.015
     unaugmented: float = 0.5
+    importance: Importance = "response"
+    prune: Prune = "even"
 
 
 VARIANTS = {
@@ -68,6 +76,9 @@ VARIANTS = {
     "unaugmented 3/4": Variant(unaugmented=0.75),
     "unaugmented": Variant(unaugmented=1.0),
     "lr .03": Variant(lr=0.03),
+    "by |γ|": Variant(importance="gamma"),
+    "blocks alike": Variant(prune="all"),
+    "by |γ|, blocks alike": Variant(importance="gamma", prune="all"),
 }
 
 
@@ -125,17 +136,13 @@ def _begun(data: ImageData, asked: SmallNetworks, seed: int) -> tuple[nn.Module,
 def _trained(
     data: ImageData, root: nn.Module, first: nn.Module, variant: Variant, seed: int
 ) -> Iterator[dict[str, object]]:
-    """Three networks of a chain, and one from the root."""
-    architecture = student_architecture(len(data.classes))
+    """Networks of a chain, and one from the root."""
+    architecture = replace(student_architecture(len(data.classes)), prune=variant.prune)
     net = first
-    for place, halvings, epochs in (
-        ("1", 1, EPOCHS),
-        ("2", 2, EPOCHS),
-        ("3", 3, EPOCHS),
-        ("long", 2, LONG),
-    ):
+    chain = [(str(halvings), halvings, EPOCHS) for halvings in range(1, ROUNDS + 1)]
+    for place, halvings, epochs in (*chain, ("long", 2, LONG)):
         channels = architecture.channels_at(FIRST.rate * RATE**halvings)
-        net = slim(root if place == "long" else net, architecture, channels)
+        net = slim(root if place == "long" else net, architecture, channels, variant.importance)
         start = time.process_time()
         generator = torch.Generator().manual_seed(seed)
         recipe = student_recipe(root_epochs=0)
