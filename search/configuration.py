@@ -134,8 +134,8 @@ class SearchConfig:
         arg(
             help="How rounds are run. measured: learning rate falling to 0, channels ranked by "
             "|γ|, a StudentNet's by how much of it passes their activation, batch-norm statistics "
-            "taken anew in the end. notebook: constant rate, signed γ, as in the notebook, but with an "
-            "optimizer for each round's own network."
+            "taken anew in the end. notebook: constant rate, signed γ, as in the notebook, but "
+            "with an optimizer for each round's own network."
         ),
     ] = "measured"
     unaugmented: Annotated[
