@@ -1,6 +1,6 @@
 """What a round will make of a network, learnt from the rounds that were run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Self
@@ -10,18 +10,13 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.special import expit, logit
 
+from pruning import Round
+
 Array = NDArray[np.float64]
 
 LOG_RATE, LOG_EPOCHS, LOG_LR, FRESH, GLOBAL = range(5)  # columns of rounds
 
 _DOUBT = 0.04  # by which accuracies are drawn in from chance and from 1 for finite log-odds
-# Before anything was seen: networks of size x allow an accuracy of 1 - exp(-(x / _KNEE)^2), in
-# log-odds less for each halving of the width by the round, more for each doubling of its epochs
-# and for greater learning rates, but no more than the root has. By what a network is better than
-# its own size usually is, a gentle round's is better, too.
-# Fitted to the rounds of two sets: experiments/alternatives/log.txt.
-_KNEE, _SHARPNESS = 0.3, 2.0
-_HALVED, _DOUBLED, _TENFOLD, _INHERITED = 0.15, 0.3, 0.4, 0.5
 _FEW_EPOCHS, _USUAL_EPOCHS, _USUAL_LR = np.log2(5), np.log2(10.5), -2.0
 _TREND = np.array([0.5, 0.3, 0.2, 0.2, 0.3, 0.3])  # deviations of the slopes of a trend
 _SIZE, _ODDS = 0.15, 1.0  # length scales, in scaled costs and in log-odds
@@ -35,6 +30,46 @@ _WEIGHTS = np.array([1 / 6, 2 / 3, 1 / 6])  # of its points
 
 
 @dataclass(frozen=True, slots=True)
+class Beforehand:
+    """What rounds are expected to leave before any was seen.
+
+    Networks of size x allow an accuracy of 1 - exp(-(x / knee)^2), in log-odds more for each
+    doubling of a round's epochs and for greater learning rates, but no more than the root has. By
+    what a network is better than its own size usually is, a gentle round's is better, too.
+
+    Fitted to rounds of two sets by experiments/samplers/expectation.py.
+
+    Attributes:
+        knee: Scaled cost below which networks lose.
+        sharpness: With which the root's accuracy is a limit.
+        doubled: Log-odds for a doubling of the epochs.
+        tenfold: Log-odds for ten times the learning rate.
+        inherited: Share of the network's excess that a round of rate 1 keeps; others keep less in
+            proportion.
+    """
+
+    knee: float = 0.27
+    sharpness: float = 2.5
+    doubled: float = 0.35
+    tenfold: float = 1.0
+    inherited: float = 0.5
+
+
+BEFOREHAND = Beforehand()
+
+
+def describe(rounds: Sequence[Round]) -> Array:
+    """Rounds as the model sees them (n, 5), see `Rounds`."""
+    described = np.empty((len(rounds), 5))
+    described[:, LOG_RATE] = np.log2([one.rate for one in rounds])
+    described[:, LOG_EPOCHS] = np.log2([one.epochs + 0.5 for one in rounds])
+    described[:, LOG_LR] = np.log10([one.lr for one in rounds])
+    described[:, FRESH] = [one.start == "fresh" for one in rounds]
+    described[:, GLOBAL] = [one.allocation == "global" for one in rounds]
+    return described
+
+
+@dataclass(frozen=True, slots=True)
 class Rounds:
     """Rounds, each run on a network; arrays broadcast against each other.
 
@@ -45,6 +80,7 @@ class Rounds:
         x_before: Scaled costs of the network before.
         y_before: Its scaled accuracy.
         root: Scaled accuracy of the root.
+        before: What is expected of them before any was seen.
     """
 
     x: Array
@@ -52,6 +88,7 @@ class Rounds:
     x_before: Array
     y_before: Array
     root: float
+    before: Beforehand = BEFOREHAND
 
     def place(self) -> Array:
         """In units of length scales, (..., 2): what is left, apart from what is done."""
@@ -65,15 +102,15 @@ class Rounds:
 
     def expected(self) -> Array:
         """Log-odds that are left, before anything was seen."""
-        size, halvings, doublings, decades, inherited = self._effects()
-        done = _HALVED * halvings + _DOUBLED * doublings + _TENFOLD * decades
-        return self._capped(size + done) + _INHERITED * inherited
+        size, _, doublings, decades, inherited = self._effects()
+        done = self.before.doubled * doublings + self.before.tenfold * decades
+        return self._capped(size + done) + self.before.inherited * inherited
 
     def _effects(self) -> tuple[Array, Array, Array, Array, Array]:
         done = self.described
         rate, fresh = np.exp2(done[..., LOG_RATE]), done[..., FRESH]
         return (
-            _allowed(self.x),
+            self._allowed(self.x),
             done[..., LOG_RATE],
             done[..., LOG_EPOCHS] - _FEW_EPOCHS,
             done[..., LOG_LR] - _USUAL_LR,
@@ -82,12 +119,18 @@ class Rounds:
 
     def _excess(self) -> Array:
         """Log-odds by which networks are better than those of their sizes usually are."""
-        usual = _allowed(self.x_before) + _DOUBLED * (_USUAL_EPOCHS - _FEW_EPOCHS)
+        doublings = _USUAL_EPOCHS - _FEW_EPOCHS
+        usual = self._allowed(self.x_before) + self.before.doubled * doublings
         return _odds(self.y_before) - self._capped(usual)
+
+    def _allowed(self, x: Array) -> Array:
+        """Log-odds that sizes allow."""
+        return _odds(-np.expm1(-((np.maximum(x, 0) / self.before.knee) ** 2)))
 
     def _capped(self, odds: Array) -> Array:
         most = _odds(np.array(self.root))
-        capped: Array = -np.logaddexp(-_SHARPNESS * odds, -_SHARPNESS * most) / _SHARPNESS
+        sharpness = self.before.sharpness
+        capped: Array = -np.logaddexp(-sharpness * odds, -sharpness * most) / sharpness
         return capped
 
 
@@ -203,20 +246,20 @@ class RoundModel:
             yield same, some, near, alike
 
 
-def _allowed(x: Array) -> Array:
-    """Log-odds that sizes allow."""
-    return _odds(-np.expm1(-((np.maximum(x, 0) / _KNEE) ** 2)))
-
-
 def _odds(accuracy: Array) -> Array:
     odds: Array = logit(_DOUBT + (1 - 2 * _DOUBT) * np.clip(accuracy, 0, 1))
     return odds
 
 
+def accuracy_of(odds: Array) -> Array:
+    """The scaled accuracies of log-odds."""
+    accuracy: Array = np.clip((expit(odds) - _DOUBT) / (1 - 2 * _DOUBT), 0, 1)
+    return accuracy
+
+
 def _moments(odds: Array, deviation: Array) -> tuple[Array, Array]:
     """Mean and deviation of scaled accuracies whose log-odds are Gaussian."""
-    drawn_in = expit(odds[..., None] + deviation[..., None] * _ABSCISSAS)
-    y = np.clip((drawn_in - _DOUBT) / (1 - 2 * _DOUBT), 0, 1)
+    y = accuracy_of(odds[..., None] + deviation[..., None] * _ABSCISSAS)
     mean = y @ _WEIGHTS
     return mean, np.sqrt(((y - mean[..., None]) ** 2) @ _WEIGHTS)
 

@@ -17,16 +17,7 @@ from search.front.dominance import heights, on_front
 from search.samplers.known_tree import KnownTree
 from search.samplers.outlook import Children, Front, Grid, Outlook
 from search.samplers.prospects import Prospects
-from search.samplers.round_model import (
-    FRESH,
-    GLOBAL,
-    LOG_EPOCHS,
-    LOG_LR,
-    LOG_RATE,
-    Array,
-    RoundModel,
-    Rounds,
-)
+from search.samplers.round_model import Array, RoundModel, Rounds, describe
 from search.samplers.space import SearchSpace
 from search.samplers.study import affordable_epochs, distributions
 
@@ -80,7 +71,7 @@ class StageTreeSampler(BaseSampler):
         self._random = np.random.default_rng(seed)
         self._rounds = space.rounds()
         self._place = {round_: place for place, round_ in enumerate(self._rounds)}
-        self._described = _describe(self._rounds)
+        self._described = describe(self._rounds)
         self._epochs = np.array([round_.epochs for round_ in self._rounds])
         self._costs = np.maximum(self._epochs, _LEAST_COST)
         self._rates = np.array([space.rates.index(round_.rate) for round_ in self._rounds])
@@ -253,17 +244,6 @@ class StageTreeSampler(BaseSampler):
         """How each of the rates changes the scaled cost of a network of a width."""
         now = self._tree.x_at(width)
         return np.array([self._tree.x_at(width * rate) - now for rate in self._space.rates])
-
-
-def _describe(rounds: Sequence[Round]) -> Array:
-    """Rounds as the model sees them."""
-    described = np.empty((len(rounds), 5))
-    described[:, LOG_RATE] = np.log2([one.rate for one in rounds])
-    described[:, LOG_EPOCHS] = np.log2([one.epochs + _LEAST_COST for one in rounds])
-    described[:, LOG_LR] = np.log10([one.lr for one in rounds])
-    described[:, FRESH] = [one.start == "fresh" for one in rounds]
-    described[:, GLOBAL] = [one.allocation == "global" for one in rounds]
-    return described
 
 
 def _but_for_lr(rounds: Sequence[Round]) -> list[NDArray[np.intp]]:

@@ -1,0 +1,176 @@
+r"""What to expect of a round before a search has seen any.
+
+    python -m experiments.samplers.expectation run --data digits --image-size 16 --out digits.csv
+    python -m experiments.samplers.expectation run --data fashion-mnist --data-root DIR \
+        --image-size 16 --train-images 1500 --validation-images 3000 --root-epochs 40 \
+        --out fashion-mnist.csv
+    python -m experiments.samplers.expectation fit digits.csv fashion-mnist.csv
+
+`run` trains a root for each seed, runs chains of rounds from it, long and short, gentle and harsh,
+and writes a row for each round in the folder of stages, those of other scripts among them: sizes
+and accuracies, scaled as samplers see them, before and after it. `fit` looks for the constants of
+`Beforehand` whose expectation is nearest to what these rounds left (errors of more than a tenth
+count linearly), and prints them with the root mean square error of each set, beside those of
+today's constants. Rounds that start fresh are left out.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import torch
+import tyro
+from scipy.optimize import least_squares
+
+from experiments.instruments.student_runner import (
+    by_params,
+    student_architecture,
+    student_runner,
+)
+from experiments.instruments.subset import Images
+from experiments.samplers.simulated_search import Rounds as Runs
+from pruning import Round, Schedule, Stage, StageStore, keep_freed_memory, width_mult
+from search.opening import scale_of
+from search.samplers.round_model import (
+    BEFOREHAND,
+    Array,
+    Beforehand,
+    Rounds,
+    accuracy_of,
+    describe,
+)
+
+_DESCRIBED = ["log_rate", "log_epochs", "log_lr", "fresh", "global"]
+_ROBUST = 0.1  # of an accuracy; beyond it errors count linearly
+
+
+_NARROWEST = 1 / 320  # to which chains lead
+
+
+def _round(rate: float, epochs: int, lr: float = 0.015) -> Round:
+    return Round(rate=rate, epochs=epochs, lr=lr)
+
+
+def _chain(*first: Round, then: Round) -> Schedule:
+    """Rounds, and one that is repeated for as long as there is something to prune."""
+    count = int(np.log(_NARROWEST / width_mult(first)) / np.log(then.rate))
+    return (*first, *(then,) * count)
+
+
+CHAINS = (
+    _chain(_round(0.1, 20), then=_round(0.6, 20)),
+    _chain(_round(0.1, 20, 0.03), then=_round(0.6, 20, 0.03)),
+    _chain(_round(0.1, 40), then=_round(0.8, 10, 0.03)),
+    _chain(_round(0.1, 10, 0.03), then=_round(0.6, 10, 0.03)),
+    _chain(_round(0.3, 20), _round(0.3, 20), then=_round(0.6, 40)),
+    (_round(0.6, 20),) * 3,
+    _chain(_round(0.1, 40, 0.03), then=_round(0.8, 20, 0.03)),
+    _chain(_round(0.3, 5), then=_round(0.6, 5, 0.03)),
+    *((_round(width, 40),) for width in (0.02, 0.04, 0.08, 0.2)),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run(Images):
+    """Run rounds on one set of images."""
+
+    root_epochs: int = 60
+    """Epochs for which each seed's root is trained."""
+    seeds: tuple[int, ...] = (200, 201)
+    """Seeds of roots and rounds; none of a comparison."""
+    stages: Path = Path("expectation-stages")
+    """Where stages are kept, for this run and later ones."""
+    out: Path = Path("expectation.csv")
+    """File of the rounds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """Fit what to expect to the rounds of some sets."""
+
+    rounds: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Files that `run` wrote."""
+
+
+def main() -> None:
+    """Run rounds, or fit to them."""
+    asked = tyro.extras.subcommand_cli_from_dict({"run": Run, "fit": Fit})
+    if isinstance(asked, Run):
+        torch.set_num_threads(1)
+        keep_freed_memory()
+        rows = [row for seed in asked.seeds for row in _rounds(asked, seed)]
+        pd.DataFrame(rows).to_csv(asked.out, index=False)
+    else:
+        print("\n".join(_fitted([pd.read_csv(path) for path in asked.rounds])))
+
+
+def _rounds(asked: Run, seed: int) -> Iterator[dict[str, float]]:
+    data = asked.opened()
+    runner = student_runner(data, seed=seed, root_epochs=asked.root_epochs)
+    store = StageStore(asked.stages / runner.origin.stage_id(None, None))
+    runs = Runs(runner, store)
+    root = runs.root()
+    classes = len(data.classes)
+    scale = scale_of(by_params(student_architecture(classes)), classes)
+    for number, schedule in enumerate(CHAINS, 1):
+        chain: list[Stage] = [root]
+        for round_ in schedule:
+            if (child := runs.child(chain[-1], round_)) is None:
+                break
+            chain.append(child)
+        found = [one.params for one in chain], [one.val_accuracy for one in chain]
+        epochs = sum(round_.epochs for round_ in schedule)
+        print(f"seed {seed}, chain {number}, {epochs} epochs: {scale.hypervolume(*found):.4f}")
+    for stage in store:
+        if stage.parent is None:
+            continue
+        parent, round_ = store[stage.parent], stage.schedule[-1]
+        x = scale.x([stage.params, parent.params])
+        y = scale.y([stage.val_accuracy, parent.val_accuracy, root.val_accuracy])
+        described = dict(zip(_DESCRIBED, describe([round_])[0], strict=True))
+        places = {"x": x[0], "x_before": x[1], "y": y[0], "y_before": y[1], "root": y[2]}
+        yield {"seed": seed, **described, **places}
+
+
+def _fitted(sets: Sequence[pd.DataFrame]) -> Iterator[str]:
+    sets = [rows[rows["fresh"] == 0] for rows in sets]
+
+    def errors(constants: Beforehand) -> list[Array]:
+        return [_errors(rows, constants) for rows in sets]
+
+    found = least_squares(
+        lambda values: np.concatenate(errors(Beforehand(*values))),
+        list(asdict(BEFOREHAND).values()),
+        bounds=(0, np.inf),
+        loss="soft_l1",
+        f_scale=_ROBUST,
+    )
+    for whose, constants in (("today's", BEFOREHAND), ("fitted", Beforehand(*found.x))):
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in asdict(constants).items())
+        far = " ".join(f"{np.sqrt((of**2).mean()):.4f}" for of in errors(constants))
+        yield f"{whose}: {shown}; error {far}"
+    yield "rounds: " + " ".join(str(len(rows)) for rows in sets)
+
+
+def _errors(rows: pd.DataFrame, constants: Beforehand) -> Array:
+    """What was expected of each round less what it left, in scaled accuracy."""
+    error = np.zeros(len(rows))
+    for root in rows["root"].unique():
+        some = rows[rows["root"] == root]
+        asked = Rounds(
+            x=some["x"].to_numpy(),
+            described=some[_DESCRIBED].to_numpy(),
+            x_before=some["x_before"].to_numpy(),
+            y_before=some["y_before"].to_numpy(),
+            root=root,
+            before=constants,
+        )
+        error[rows["root"] == root] = accuracy_of(asked.expected()) - some["y"]
+    return error
+
+
+if __name__ == "__main__":
+    main()
