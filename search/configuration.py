@@ -21,6 +21,8 @@ DEFAULT_ROOT_EPOCHS = 60
 DEFAULT_EPOCHS = 300
 """Of a search that is given neither `--max-epochs` nor `--trials`."""
 
+_STUDENT_LRS, _OTHER_LRS = (3e-2,), (5e-3, 1.5e-2)  # experiments/alternatives/log.txt
+
 
 def _flag(metavar: str, text: str, *, default: str | None = None) -> Any:
     """Help of a flag; `default` says what None stands for."""
@@ -243,14 +245,18 @@ class SearchConfig:
         _flag(
             "RATE ...", "Choices of a round's rate: the share of the present width that is kept."
         ),
-    ] = (0.05, 0.1, 0.3, 0.6, 0.8)
+    ] = (0.1, 0.6, 0.8)
     epochs: Annotated[
         tuple[int, ...], _flag("N ...", "Choices of a round's fine-tuning epochs.")
-    ] = (5, 10, 20, 40)
-    lrs: Annotated[tuple[float, ...], _flag("LR ...", "Choices of a round's learning rate.")] = (
-        5e-3,
-        1.5e-2,
-    )
+    ] = (10, 20, 40)
+    lrs: Annotated[
+        tuple[float, ...] | None,
+        _flag(
+            "LR ...",
+            "Choices of a round's learning rate.",
+            default="0.03, or 0.005 0.015 with another --model than student",
+        ),
+    ] = None
     allocations: Annotated[
         tuple[Literal["uniform", "global"], ...],
         _flag(
@@ -342,6 +348,12 @@ class SearchConfig:
         return DEFAULT_ROOT_EPOCHS if self.root_epochs is None else self.root_epochs
 
     @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """Choices of a round's learning rate."""
+        usual = _STUDENT_LRS if self.model == "student" else _OTHER_LRS
+        return usual if self.lrs is None else self.lrs
+
+    @property
     def folder(self) -> Path:
         """Where the results lie."""
         name = os.fsencode(Path(data_place(self.data)).name).decode(
@@ -370,7 +382,7 @@ class SearchConfig:
         return SearchSpace(
             rates=self.rates,
             epochs=self.epochs,
-            lrs=self.lrs,
+            lrs=self.learning_rates,
             max_rounds=self.max_rounds,
             allocations=self.allocations,
             starts=self.starts,
@@ -400,6 +412,7 @@ class SearchConfig:
             image_size=image_size,
             precision=self.precision or precision,
             weights=weights or self.weights,
+            lrs=self.learning_rates,
             normalize=self.normalize or normalize,
             out=None,
             resume=None,
