@@ -71,6 +71,9 @@ def _choices(config: "SearchConfig") -> Iterator[_Rule]:
         shown = " ".join(map(str, values)) or "nothing"
         distinct = len(set(values)) == len(values) > 0
         yield _Rule(flag, shown, f"one or more distinct {rule}", holds and distinct)
+    shortest, most = min(epochs, default=0), config.max_epochs
+    enough = f"at least {shortest}, the shortest round of --epochs"
+    yield _Rule("max-epochs", most, enough, most is None or most >= shortest)
     idle = 1 in rates and 0 in epochs
     without = "without 0 if --rates has 1 (such a round changes nothing)"
     yield _Rule("epochs", "both", without, not idle)

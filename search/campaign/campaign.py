@@ -251,8 +251,10 @@ class Campaign:
         )
 
     def _check_epochs(self) -> None:
-        if self._budget.unspent < self._least_epochs:
-            self.close(f"the {self._max_epochs} epochs of --max-epochs are spent")
+        unspent = self._budget.unspent
+        if unspent < self._least_epochs:
+            rest = f" but for {unspent:g}, too few for a round" if unspent > 0 else ""
+            self.close(f"the {self._max_epochs} epochs of --max-epochs are spent{rest}")
 
     def _check_flatness(self) -> None:
         if not self._stop_when_flat or len(self.store) == self._judged:

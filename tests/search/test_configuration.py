@@ -24,6 +24,7 @@ from search.kept import command_line, from_record, going_on, to_record
         ({"trials": 0}, "--trials"),
         ({"max_rounds": 0}, "--max-rounds"),
         ({"max_epochs": 0}, "--max-epochs"),
+        ({"max_epochs": 3, "epochs": (8, 4)}, "--max-epochs must be at least 4, the shortest"),
         ({"max_hours": 0.0}, "--max-hours"),
         ({"max_hours": float("nan")}, "--max-hours"),
         ({"seed": -1}, "--seed"),
@@ -157,7 +158,7 @@ def test_the_default_folder_is_named_for_the_data() -> None:
     "change",
     [
         {"trials": 7},
-        {"max_epochs": 7},
+        {"max_epochs": 70},
         {"stop_when_flat": True},
         {"max_hours": 0.5},
         {"gpus": 0},
@@ -176,7 +177,7 @@ def test_what_may_change_on_resume(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rates": (0.5,)}, r"with --rates 0.05 0.1 .* 0.8, not with --rates 0.5\."),
+        ({"rates": (0.5,)}, r"with --rates 0.1 .* 0.8, not with --rates 0.5\."),
         ({"epochs": (1,)}, "--epochs"),
         ({"lrs": (1.0,)}, "--lrs"),
         ({"max_rounds": 3}, "--max-rounds"),
@@ -237,8 +238,8 @@ def test_shares_of_gpus_are_not_kept_for_the_cpu(
     [
         (None, None, (MANY_TRIALS, DEFAULT_EPOCHS)),
         (5, None, (5, None)),
-        (None, 7, (MANY_TRIALS, 7)),
-        (5, 7, (5, 7)),
+        (None, 70, (MANY_TRIALS, 70)),
+        (5, 70, (5, 70)),
     ],
 )
 def test_a_search_has_a_budget(

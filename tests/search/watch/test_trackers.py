@@ -22,7 +22,7 @@ from search.watch.listening import listening
 from tests.command import SMALL, Command, wait_for_output
 from tests.search.watch.following import follow
 
-CONFIG = SearchConfig(mlflow=True, cost="macs", max_epochs=7)
+CONFIG = SearchConfig(mlflow=True, cost="macs", max_epochs=70)
 STARTED = "2026-01-02T03:04:05+00:00"
 ROOT = Path(__file__).parents[3]
 
@@ -106,7 +106,7 @@ def test_a_search_is_one_run_of_mlflow_s(
         interrupted(folder, store, ledger)
     (run,) = runs(mlflow)
     assert run.info.status == "KILLED"
-    folder.write({**folder.read(), "config": to_record(SearchConfig(max_epochs=9))})
+    folder.write({**folder.read(), "config": to_record(SearchConfig(max_epochs=90))})
     with listening(CONFIG, folder, pytest.fail) as events:
         campaign = follow(folder.path, store, ledger, events, trials=4)
         for name in ("pareto.csv", "candidates.csv", "report.html"):
@@ -114,7 +114,7 @@ def test_a_search_is_one_run_of_mlflow_s(
     (run,) = runs(mlflow)
     assert run.info.status == "FINISHED"
     assert run.info.run_name == tmp_path.name
-    assert run.data.params["max_epochs"] == "7"
+    assert run.data.params["max_epochs"] == "70"
     assert run.data.params["rates"] == "[0.05, 0.1, 0.3, 0.6, 0.8]"
     assert "checkpoint" not in run.data.params
 
