@@ -35,8 +35,8 @@ class Beforehand:
 
     Networks of size x allow an accuracy of 1 - exp(-(x / knee)^2), in log-odds more for each
     doubling of a round's epochs and for greater learning rates, but no more than the root has, and
-    less by what few epochs fail to restore of a harsh cut. By what a network is better than its
-    own size usually is, a gentle round's is better, too.
+    less by what few epochs fail to restore of a harsh cut. By what a network is better than its own
+    size usually is, a gentle round's is better, too.
 
     Fitted to rounds of two sets by experiments/samplers/expectation.py.
 
