@@ -34,9 +34,8 @@ class Beforehand:
     """What rounds are expected to leave before any was seen.
 
     Networks of size x allow an accuracy of 1 - exp(-(x / knee)^2), in log-odds more for each
-    doubling of a round's epochs and for greater learning rates, but no more than the root has, and
-    less by what few epochs fail to restore of a harsh cut. By what a network is better than its own
-    size usually is, a gentle round's is better, too.
+    doubling of a round's epochs and for greater learning rates, but no more than the root has. By
+    what a network is better than its own size usually is, a gentle round's is better, too.
 
     Fitted to rounds of two sets by experiments/samplers/expectation.py.
 
@@ -44,19 +43,16 @@ class Beforehand:
         knee: Scaled cost below which networks lose.
         sharpness: With which the root's accuracy is a limit.
         doubled: Log-odds for a doubling of the epochs.
-        missing: Log-odds that a single epoch fails to restore of a halving of the width; several
-            epochs in inverse proportion.
         tenfold: Log-odds for ten times the learning rate.
         inherited: Share of the network's excess that a round of rate 1 keeps; others keep less in
             proportion.
     """
 
-    knee: float = 0.25
-    sharpness: float = 1.25
-    doubled: float = 0.32
-    missing: float = 0.35
-    tenfold: float = 1.15
-    inherited: float = 0.58
+    knee: float = 0.27
+    sharpness: float = 2.5
+    doubled: float = 0.35
+    tenfold: float = 1.0
+    inherited: float = 0.5
 
 
 BEFOREHAND = Beforehand()
@@ -106,10 +102,9 @@ class Rounds:
 
     def expected(self) -> Array:
         """Log-odds that are left, before anything was seen."""
-        size, halvings, doublings, decades, inherited = self._effects()
+        size, _, doublings, decades, inherited = self._effects()
         done = self.before.doubled * doublings + self.before.tenfold * decades
-        missing = -halvings * self.before.missing / np.exp2(self.described[..., LOG_EPOCHS])
-        return self._capped(size + done) - missing + self.before.inherited * inherited
+        return self._capped(size + done) + self.before.inherited * inherited
 
     def _effects(self) -> tuple[Array, Array, Array, Array, Array]:
         done = self.described
