@@ -37,7 +37,8 @@ class Beforehand:
     doubling of a round's epochs and for greater learning rates, but no more than the root has. By
     what a network is better than its own size usually is, a gentle round's is better, too.
 
-    Fitted to rounds of two sets by experiments/samplers/expectation.py.
+    Near what experiments/samplers/expectation.py fits to rounds on the digits; what it fits to two
+    sets led to no better searches (experiments/alternatives/log.txt).
 
     Attributes:
         knee: Scaled cost below which networks lose.
