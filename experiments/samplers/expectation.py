@@ -25,6 +25,7 @@ import torch
 import tyro
 from scipy.optimize import least_squares
 
+from data import ImageData
 from experiments.instruments.student_runner import (
     by_params,
     student_architecture,
@@ -45,8 +46,6 @@ from search.samplers.round_model import (
 
 _DESCRIBED = ["log_rate", "log_epochs", "log_lr", "fresh", "global"]
 _ROBUST = 0.1  # of an accuracy; beyond it errors count linearly
-
-
 _NARROWEST = 1 / 320  # to which chains lead
 
 
@@ -95,20 +94,21 @@ class Fit:
     """Files that `run` wrote."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run rounds, or fit to them."""
-    asked = tyro.extras.subcommand_cli_from_dict({"run": Run, "fit": Fit})
+    asked = tyro.extras.subcommand_cli_from_dict({"run": Run, "fit": Fit}, args=arguments)
     if isinstance(asked, Run):
         torch.set_num_threads(1)
         keep_freed_memory()
-        rows = [row for seed in asked.seeds for row in _rounds(asked, seed)]
+        data = asked.opened()
+        rows = [row for seed in asked.seeds for row in rows_of(data, asked, seed)]
         pd.DataFrame(rows).to_csv(asked.out, index=False)
     else:
-        print("\n".join(_fitted([pd.read_csv(path) for path in asked.rounds])))
+        print("\n".join(fitted([pd.read_csv(path) for path in asked.rounds])))
 
 
-def _rounds(asked: Run, seed: int) -> Iterator[dict[str, float]]:
-    data = asked.opened()
+def rows_of(data: ImageData, asked: Run, seed: int) -> Iterator[dict[str, float]]:
+    """Run the chains of a seed, and describe every round in its store."""
     runner = student_runner(data, seed=seed, root_epochs=asked.root_epochs)
     store = StageStore(asked.stages / runner.origin.stage_id(None, None))
     runs = Runs(runner, store)
@@ -135,7 +135,12 @@ def _rounds(asked: Run, seed: int) -> Iterator[dict[str, float]]:
         yield {"seed": seed, **described, **places}
 
 
-def _fitted(sets: Sequence[pd.DataFrame]) -> Iterator[str]:
+def fitted(sets: Sequence[pd.DataFrame]) -> Iterator[str]:
+    """Lines of today's constants, and of those that fit the rows of `run` best.
+
+    Args:
+        sets: Rows of one set of images each.
+    """
     sets = [rows[rows["fresh"] == 0] for rows in sets]
 
     def errors(constants: Beforehand) -> list[Array]:
