@@ -115,7 +115,7 @@ def test_a_search_is_one_run_of_mlflow_s(
     assert run.info.status == "FINISHED"
     assert run.info.run_name == tmp_path.name
     assert run.data.params["max_epochs"] == "70"
-    assert run.data.params["rates"] == "[0.05, 0.1, 0.3, 0.6, 0.8]"
+    assert run.data.params["rates"] == str(list(CONFIG.rates))
     assert "checkpoint" not in run.data.params
 
     def points(name: str) -> set[tuple[int, float]]:
