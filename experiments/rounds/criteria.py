@@ -65,17 +65,31 @@ def _gamma_fan_out(bench: Bench, net: nn.Module) -> list[Tensor]:
 
 
 def _taylor(bench: Bench, net: nn.Module) -> list[Tensor]:
-    """(γ · ∂loss/∂γ)², over an epoch's first batches (Molchanov et al., arXiv:1906.10771)."""
-    norms = [group.batch_norm for group in bench.architecture.groups()]
-    gammas = [net.get_submodule(name).weight for name in norms if name is not None]
-    sums = [torch.zeros(len(gamma)) for gamma in gammas]  # type: ignore[arg-type]
+    """(θ · ∂loss/∂θ)², over an epoch's first batches (Molchanov et al., arXiv:1906.10771).
+
+    θ is a channel's γ, or, where it has none, the filter that puts it out.
+    """
+    gates = [
+        net.get_parameter(f"{group.batch_norm}.weight" if group.norms else group.ties[0][0])
+        for group in bench.architecture.groups()
+    ]
+    sums = [torch.zeros(len(gate)) for gate in gates]
     net.eval()
     draws = torch.Generator().manual_seed(bench.seed)
     for _, (images, labels) in zip(range(20), batches(bench, 1, draws), strict=False):
-        slopes = torch.autograd.grad(F.cross_entropy(net(images), labels), gammas)  # type: ignore[arg-type]
-        for total, gamma, slope in zip(sums, gammas, slopes, strict=True):
-            total.add_((gamma.detach() * slope) ** 2)  # type: ignore[operator]
+        slopes = torch.autograd.grad(F.cross_entropy(net(images), labels), gates)
+        for total, gate, slope in zip(sums, gates, slopes, strict=True):
+            total.add_((gate.detach() * slope).view(len(gate), -1).sum(1) ** 2)
     return sums
+
+
+def _response(bench: Bench, net: nn.Module) -> list[Tensor]:
+    return channel_scores(net, bench.architecture.groups(), "response")
+
+
+def _first(bench: Bench, net: nn.Module) -> list[Tensor]:
+    """The first channels of each block, which a slimmable network has trained alone."""
+    return [-torch.arange(len(gamma)) for gamma in _gammas(bench, net)]
 
 
 def _random(bench: Bench, net: nn.Module) -> list[Tensor]:
@@ -89,5 +103,7 @@ CRITERIA: dict[str, Criterion] = {
     "filter-norm": _filter_norm,
     "gamma-fan-out": _gamma_fan_out,
     "taylor": _taylor,
+    "response": _response,
+    "first": _first,
     "random": _random,
 }

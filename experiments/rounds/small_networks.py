@@ -8,16 +8,23 @@ For each seed a root is trained and cut to a tenth of its width, as the command 
 chain of five rounds of rate 0.6 leads down, each of 20 epochs, and one round of 40 epochs leads
 from the root to the width of the chain's second network; under every variant alike but for one
 thing, with the same draws. Where blocks are cut alike, networks of a width have fewer parameters.
+A variant with another root has that and its first cut instead, for as many epochs, which for a
+slimmable root take about twice as long.
 Printed: the mean validation accuracy of each network; its mean paired
 difference to `today`, over the chain and of the long round, with a 95 % interval (Student's t over
 the seeds); and the seconds of all. What came out is in experiments/alternatives/log.txt.
+
+Learning-rate rewinding (Renda et al., arXiv:2003.02389) is no variant: a round's rate of learning
+rises and falls as the root's does, so `today` rewinds it already, to the start.
 """
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import safetensors.torch
 import torch
@@ -32,19 +39,22 @@ from experiments.instruments.student_runner import (
     student_runner,
 )
 from experiments.instruments.subset import Images
+from experiments.rounds.bench import Bench
+from experiments.rounds.criteria import CRITERIA
+from experiments.rounds.objectives import agreement, sandwich, sparsity, trained_for
 from experiments.samplers.simulated_search import Rounds
 from pruning import (
-    Importance,
     Prune,
     Round,
     Stage,
     StageStore,
     evaluate,
     fine_tune,
+    keep_channels,
     keep_freed_memory,
     load_tensors,
     recalibrate,
-    slim,
+    transplant,
 )
 
 FIRST = Round(rate=0.1, epochs=20, lr=0.015)
@@ -59,14 +69,27 @@ class Variant:
     Attributes:
         lr: From which the learning rate falls, after the warm-up.
         unaugmented: Share of the epochs, the last ones, whose images are not augmented.
-        importance: By which channels are kept.
+        criterion: By which channels are kept; see `CRITERIA`.
         prune: How many are kept of each block.
+        temperature: Of the root's outputs, from which rounds learn as much as from the labels;
+            None is the labels alone.
+        sparsity: Weight of the sum of |γ| in the loss of the root and of rounds.
+        slimmable: Whether the root is trained with narrower networks that share its weights, and
+            cut to one of them.
     """
 
     lr: float = 0.015
     unaugmented: float = 0.5
-    importance: Importance = "response"
+    criterion: str = "response"
     prune: Prune = "even"
+    temperature: float | None = None
+    sparsity: float = 0.0
+    slimmable: bool = False
+
+    @property
+    def own_root(self) -> bool:
+        """Whether it begins with another root than the rest."""
+        return self.slimmable or self.sparsity > 0
 
 
 VARIANTS = {
@@ -76,9 +99,16 @@ VARIANTS = {
     "unaugmented 3/4": Variant(unaugmented=0.75),
     "unaugmented": Variant(unaugmented=1.0),
     "lr .03": Variant(lr=0.03),
-    "by |γ|": Variant(importance="gamma"),
+    "by |γ|": Variant(criterion="gamma"),
+    "by Taylor": Variant(criterion="taylor"),
+    "at random": Variant(criterion="random"),
     "blocks alike": Variant(prune="all"),
-    "by |γ|, blocks alike": Variant(importance="gamma", prune="all"),
+    "by |γ|, blocks alike": Variant(criterion="gamma", prune="all"),
+    "taught, 1": Variant(temperature=1.0),
+    "taught, 4": Variant(temperature=4.0),
+    "sparse 1e-4": Variant(sparsity=1e-4),
+    "sparse 1e-3": Variant(sparsity=1e-3),
+    "slimmable": Variant(slimmable=True),
 }
 
 
@@ -106,16 +136,16 @@ def main() -> None:
     data = asked.opened()
     rows: list[dict[str, object]] = []
     for seed in asked.seeds:
-        root, first = _begun(data, asked, seed)
+        bench, first = _begun(data, asked, seed)
         for name in asked.variants:
-            made = list(_trained(data, root, first, VARIANTS[name], seed))
+            made = list(_trained(bench, first, VARIANTS[name], asked.root_epochs))
             rows += [{"seed": seed, "variant": name, **row} for row in made]
             print(seed, name, *(f"{row['accuracy']:.4f}" for row in made), flush=True)
         pd.DataFrame(rows).to_csv(asked.out, index=False)
     print("\n".join(_table(pd.DataFrame(rows), asked.variants)))
 
 
-def _begun(data: ImageData, asked: SmallNetworks, seed: int) -> tuple[nn.Module, nn.Module]:
+def _begun(data: ImageData, asked: SmallNetworks, seed: int) -> tuple[Bench, nn.Module]:
     """The root, and what is cut from it."""
     runner = student_runner(data, seed=seed, root_epochs=asked.root_epochs)
     store = StageStore(asked.stages / runner.origin.stage_id(None, None))
@@ -130,27 +160,83 @@ def _begun(data: ImageData, asked: SmallNetworks, seed: int) -> tuple[nn.Module,
         load_tensors(net, safetensors.torch.load(store.weights(stage.id)))
         return net.eval()
 
-    return network(root), network(first)
+    bench = Bench(
+        data=data,
+        architecture=student_architecture(len(data.classes)),
+        root=network(root),
+        batch_size=student_recipe(root_epochs=0).batch_size,
+        seed=seed,
+    )
+    return bench, network(first)
 
 
 def _trained(
-    data: ImageData, root: nn.Module, first: nn.Module, variant: Variant, seed: int
+    bench: Bench, first: nn.Module, variant: Variant, root_epochs: int
 ) -> Iterator[dict[str, object]]:
     """Networks of a chain, and one from the root."""
-    architecture = replace(student_architecture(len(data.classes)), prune=variant.prune)
+    bench = replace(bench, architecture=replace(bench.architecture, prune=variant.prune))
+    if variant.own_root:
+        bench = replace(bench, root=_another_root(bench, variant, root_epochs))
+        first = _cut(bench, bench.root, variant, FIRST.rate)
+        _train(bench, first, variant, epochs=FIRST.epochs, lr=FIRST.lr)
     net = first
     chain = [(str(halvings), halvings, EPOCHS) for halvings in range(1, ROUNDS + 1)]
     for place, halvings, epochs in (*chain, ("long", 2, LONG)):
-        channels = architecture.channels_at(FIRST.rate * RATE**halvings)
-        net = slim(root if place == "long" else net, architecture, channels, variant.importance)
+        parent = bench.root if place == "long" else net
+        net = _cut(bench, parent, variant, FIRST.rate * RATE**halvings)
         start = time.process_time()
-        generator = torch.Generator().manual_seed(seed)
-        recipe = student_recipe(root_epochs=0)
+        _train(bench, net, variant, epochs=epochs, lr=variant.lr)
+        yield {
+            "place": place,
+            "params": sum(weight.numel() for weight in net.parameters()),
+            "seconds": time.process_time() - start,
+            "accuracy": evaluate(net, bench.data.validation, bench.data.image_size).accuracy,
+        }
+
+
+def _cut(bench: Bench, net: nn.Module, variant: Variant, width: float) -> nn.Module:
+    groups, channels = bench.architecture.groups(), bench.architecture.channels_at(width)
+    criterion = "first" if variant.slimmable and net is bench.root else variant.criterion
+    scores = CRITERIA[criterion](bench, net)
+    kept = keep_channels(scores, [channels[group.block] for group in groups])
+    return transplant(net, bench.architecture.build(channels), groups, kept)
+
+
+def _another_root(bench: Bench, variant: Variant, epochs: int) -> nn.Module:
+    """Trained as the recipe trains the root, and for what the variant asks beside."""
+    architecture, recipe = bench.architecture, student_recipe(root_epochs=epochs)
+    torch.manual_seed(bench.seed)
+    net = architecture.build(architecture.channels)
+    draws = np.random.default_rng(bench.seed)
+
+    def narrower() -> list[tuple[int, ...]]:
+        widths = (FIRST.rate * RATE**2, draws.uniform(FIRST.rate * RATE**2, 1))
+        return [architecture.channels_at(width) for width in widths]
+
+    with ExitStack() as beside:
+        if variant.slimmable:
+            objective = sandwich(net, architecture.groups(), narrower)
+            beside.enter_context(trained_for(net, objective, weight=1.0))
+        alone = replace(variant, unaugmented=recipe.unaugmented, temperature=None)
+        _train(bench, net, alone, epochs=epochs, lr=recipe.root_lr)
+    return net.eval()
+
+
+def _train(bench: Bench, net: nn.Module, variant: Variant, *, epochs: int, lr: float) -> None:
+    recipe = student_recipe(root_epochs=0)
+    generator = torch.Generator().manual_seed(bench.seed)
+    with ExitStack() as beside:
+        if variant.temperature is not None:
+            taught = agreement(bench.root, variant.temperature)
+            beside.enter_context(trained_for(net, taught, weight=0.5, labels=0.5))
+        if variant.sparsity:
+            small = sparsity(net, bench.architecture.groups())
+            beside.enter_context(trained_for(net, small, weight=variant.sparsity))
         fine_tune(
             net.to(memory_format=torch.channels_last),
-            data,
+            bench.data,
             epochs=epochs,
-            lr=variant.lr,
+            lr=lr,
             batch_size=recipe.batch_size,
             weight_decay=recipe.weight_decay,
             generator=generator,
@@ -158,13 +244,7 @@ def _trained(
             warm_up=recipe.warm_up,
             unaugmented=variant.unaugmented,
         )
-        recalibrate(net, data, generator=generator)
-        yield {
-            "place": place,
-            "params": architecture.params(channels),
-            "seconds": time.process_time() - start,
-            "accuracy": evaluate(net, data.validation, data.image_size).accuracy,
-        }
+    recalibrate(net, bench.data, generator=generator)
 
 
 def _table(rows: pd.DataFrame, variants: Sequence[str]) -> Iterable[str]:
