@@ -9,9 +9,11 @@ r"""What to expect of a round before a search has seen any.
 `run` trains a root for each seed, runs chains of rounds from it, long and short, gentle and harsh,
 and writes a row for each round in the folder of stages, those of other scripts among them: sizes
 and accuracies, scaled as samplers see them, before and after it. `fit` looks for the constants of
-`Beforehand` whose expectation is nearest to what these rounds left (errors of more than a tenth
-count linearly), and prints them with the root mean square error of each set, beside those of
-today's constants. Rounds that start fresh are left out.
+`Beforehand` under which what these rounds left is the likeliest: departures from what is expected,
+in log-odds, are taken to have Student's t distribution with 5 degrees of freedom, of a scale that
+`doubt` tells up to a factor; every set counts alike. Printed: today's constants and the fitted
+ones, with the factor, each set's mean negative log-likelihood (but for a constant), and its root
+mean square error of accuracy. Rounds that start fresh are left out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 import tyro
-from scipy.optimize import least_squares
+from scipy.optimize import minimize
 
 from data import ImageData
 from experiments.instruments.student_runner import (
@@ -42,10 +44,13 @@ from search.samplers.round_model import (
     Rounds,
     accuracy_of,
     describe,
+    odds_of,
 )
 
 _DESCRIBED = ["log_rate", "log_epochs", "log_lr", "fresh", "global"]
-_ROBUST = 0.1  # of an accuracy; beyond it errors count linearly
+_DEVIATION = 0.7  # of the smallest networks' log-odds, to begin with
+_FREEDOM = 5  # degrees of it
+_RESTARTS = 3
 _NARROWEST = 1 / 320  # to which chains lead
 
 
@@ -142,39 +147,56 @@ def fitted(sets: Sequence[pd.DataFrame]) -> Iterator[str]:
         sets: Rows of one set of images each.
     """
     sets = [rows[rows["fresh"] == 0] for rows in sets]
-
-    def errors(constants: Beforehand) -> list[Array]:
-        return [_errors(rows, constants) for rows in sets]
-
-    found = least_squares(
-        lambda values: np.concatenate(errors(Beforehand(*values))),
-        list(asdict(BEFOREHAND).values()),
-        bounds=(0, np.inf),
-        loss="soft_l1",
-        f_scale=_ROBUST,
-    )
-    for whose, constants in (("today's", BEFOREHAND), ("fitted", Beforehand(*found.x))):
+    found = np.log([*asdict(BEFOREHAND).values(), _DEVIATION])
+    for _ in range(_RESTARTS):  # the simplex shrinks too soon in so many dimensions
+        found = minimize(
+            lambda logs: sum(_surprise(rows, *_constants(logs)) for rows in sets),
+            found,
+            method="Nelder-Mead",
+            options={"maxfev": 10_000, "xatol": 1e-4, "fatol": 1e-7, "adaptive": True},
+        ).x
+    today = BEFOREHAND, _DEVIATION
+    for whose, (constants, deviation) in (("today's", today), ("fitted", _constants(found))):
         shown = ", ".join(f"{name} {value:.3f}" for name, value in asdict(constants).items())
-        far = " ".join(f"{np.sqrt((of**2).mean()):.4f}" for of in errors(constants))
-        yield f"{whose}: {shown}; error {far}"
+        odd = " ".join(f"{_surprise(rows, constants, deviation):.3f}" for rows in sets)
+        far = " ".join(f"{_error(rows, constants):.4f}" for rows in sets)
+        yield f"{whose}: {shown}, deviation {deviation:.3f}; surprise {odd}; error {far}"
     yield "rounds: " + " ".join(str(len(rows)) for rows in sets)
 
 
-def _errors(rows: pd.DataFrame, constants: Beforehand) -> Array:
-    """What was expected of each round less what it left, in scaled accuracy."""
-    error = np.zeros(len(rows))
-    for root in rows["root"].unique():
-        some = rows[rows["root"] == root]
+def _constants(logs: Array) -> tuple[Beforehand, float]:
+    *values, deviation = np.exp(logs)
+    return Beforehand(*values), deviation
+
+
+def _surprise(rows: pd.DataFrame, constants: Beforehand, deviation: float) -> float:
+    """Mean negative logarithm of the likelihood of what rounds left, but for a constant."""
+    mean = []
+    for asked, left in _by_root(rows, constants):
+        scale = deviation * asked.doubt()
+        off = (odds_of(left) - asked.expected()) / scale
+        mean.append(np.log(scale) + (_FREEDOM + 1) / 2 * np.log1p(off**2 / _FREEDOM))
+    return float(np.concatenate(mean).mean())
+
+
+def _error(rows: pd.DataFrame, constants: Beforehand) -> float:
+    """Root mean square of what was expected less what was left, in scaled accuracy."""
+    errors = [accuracy_of(asked.expected()) - left for asked, left in _by_root(rows, constants)]
+    return float(np.sqrt((np.concatenate(errors) ** 2).mean()))
+
+
+def _by_root(rows: pd.DataFrame, constants: Beforehand) -> Iterator[tuple[Rounds, Array]]:
+    """The rounds of each root, and what they left (n,)."""
+    for root, some in rows.groupby("root"):
         asked = Rounds(
             x=some["x"].to_numpy(),
             described=some[_DESCRIBED].to_numpy(),
             x_before=some["x_before"].to_numpy(),
             y_before=some["y_before"].to_numpy(),
-            root=root,
+            root=float(root),  # type: ignore[arg-type]
             before=constants,
         )
-        error[rows["root"] == root] = accuracy_of(asked.expected()) - some["y"]
-    return error
+        yield asked, some["y"].to_numpy()
 
 
 if __name__ == "__main__":

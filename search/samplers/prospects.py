@@ -1,5 +1,7 @@
 """The rounds that could be run next, of which one after the other is taken."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,8 @@ class Prospects:
     """Rounds on the stages nearest to the front, and what each of them is worth.
 
     One that is taken counts on the front from then on, with the accuracy that is expected of it,
-    so the next is not another of its kind. What may follow the rounds is not planned anew.
+    and what may follow it is its own: another that makes as much of the same network is worth only
+    what it adds itself. What may follow the rounds is not planned anew.
 
     Args:
         children: What R rounds are expected to make of m networks.
@@ -21,6 +24,8 @@ class Prospects:
         gain: What rounds are expected to add themselves, times that (m, R).
         then: What rounds are worth beyond what they add themselves (m, R); minus infinity where
             one is out of question.
+        kinds: Numbers that rounds share which make networks of one shape (R,).
+        in_flight: Places of networks and of rounds that are being run on them.
     """
 
     def __init__(
@@ -31,6 +36,8 @@ class Prospects:
         luck: Array,
         gain: Array,
         then: Array,
+        kinds: NDArray[np.int_],
+        in_flight: Iterable[tuple[int, int]],
     ) -> None:
         self._children = children
         self._epochs = epochs
@@ -38,6 +45,9 @@ class Prospects:
         self._luck = luck
         self._gain: Array | None = gain  # None: the front has grown since
         self._then = then.copy()
+        self._kinds = kinds
+        for network, round_ in in_flight:
+            self._leave_future_to(network, round_)
 
     def take(self, budget: float) -> tuple[int, int] | None:
         """Take the best: its network's place and its own; None if none is left for the budget."""
@@ -47,9 +57,14 @@ class Prospects:
         network, round_ = np.unravel_index(worth.argmax(), worth.shape)
         if worth[network, round_] == -np.inf:
             return None
+        self._leave_future_to(network, round_)
         self._then[network, round_] = -np.inf
         self._front = self._front.with_points(
             self._children.x[[network], [round_]], self._children.mean[[network], [round_]]
         )
         self._gain = None
         return int(network), int(round_)
+
+    def _leave_future_to(self, network: np.intp | int, round_: np.intp | int) -> None:
+        alike = self._kinds == self._kinds[round_]
+        self._then[network, alike] = np.minimum(self._then[network, alike], 0)

@@ -11,13 +11,15 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.special import expit, logit
 
 from pruning import Round
+from search.samplers.utility import utility
 
 Array = NDArray[np.float64]
 
 LOG_RATE, LOG_EPOCHS, LOG_LR, FRESH, GLOBAL = range(5)  # columns of rounds
 
 _DOUBT = 0.04  # by which accuracies are drawn in from chance and from 1 for finite log-odds
-_FEW_EPOCHS, _USUAL_EPOCHS, _USUAL_LR = np.log2(5), np.log2(10.5), -2.0
+_FEW_EPOCHS, _USUAL_EPOCHS, _MANY_EPOCHS = np.log2([5, 10.5, 40.5])
+_USUAL_LR = -2.0
 _TREND = np.array([0.5, 0.3, 0.2, 0.2, 0.3, 0.3])  # deviations of the slopes of a trend
 _SIZE, _ODDS = 0.15, 1.0  # length scales, in scaled costs and in log-odds
 _ROUND = np.array([2.0, 2.0, 0.5, 0.5, 1.0])  # length scales, in the order of a round's columns
@@ -31,14 +33,16 @@ _WEIGHTS = np.array([1 / 6, 2 / 3, 1 / 6])  # of its points
 
 @dataclass(frozen=True, slots=True)
 class Beforehand:
-    """What rounds are expected to leave before any was seen.
+    """What rounds are expected to leave before any was seen, and how certainly.
 
     Networks of size x allow an accuracy of 1 - exp(-(x / knee)^2), in log-odds more for each
-    doubling of a round's epochs and for greater learning rates, but no more than the root has. By
-    what a network is better than its own size usually is, a gentle round's is better, too.
+    doubling of a round's epochs and for greater learning rates, but no more than the root has:
+    near that accuracy a doubling counts much less. By what a network is better than its own size
+    usually is, a gentle round's is better, too. What is left departs from all this widely where
+    networks are small, and little where they are nearly as good as the root.
 
-    Near what experiments/samplers/expectation.py fits to rounds on the digits; what it fits to two
-    sets led to no better searches (experiments/alternatives/log.txt).
+    Near what experiments/samplers/expectation.py fits to the rounds of two sets
+    (experiments/alternatives/log.txt).
 
     Attributes:
         knee: Scaled cost below which networks lose.
@@ -47,13 +51,19 @@ class Beforehand:
         tenfold: Log-odds for ten times the learning rate.
         inherited: Share of the network's excess that a round of rate 1 keeps; others keep less in
             proportion.
+        polished: Log-odds for a doubling of the epochs at the limit, too.
+        steadied: Scaled cost over which departures become e times smaller,
+        least_doubt: down to this share of those of the smallest networks.
     """
 
-    knee: float = 0.27
-    sharpness: float = 2.5
-    doubled: float = 0.35
-    tenfold: float = 1.0
-    inherited: float = 0.5
+    knee: float = 0.22
+    sharpness: float = 1.5
+    doubled: float = 0.25
+    tenfold: float = 0.75
+    inherited: float = 0.75
+    polished: float = 0.045
+    steadied: float = 0.13
+    least_doubt: float = 0.07
 
 
 BEFOREHAND = Beforehand()
@@ -105,7 +115,15 @@ class Rounds:
         """Log-odds that are left, before anything was seen."""
         size, _, doublings, decades, inherited = self._effects()
         done = self.before.doubled * doublings + self.before.tenfold * decades
-        return self._capped(size + done) + self.before.inherited * inherited
+        polish = self.before.polished * (self.described[..., LOG_EPOCHS] - _MANY_EPOCHS)
+        odds: Array = self._capped(size + done) + polish + self.before.inherited * inherited
+        return odds
+
+    def doubt(self) -> Array:
+        """How far log-odds depart from what is expected, in units of the smallest networks'."""
+        least = self.before.least_doubt
+        doubt: Array = least + (1 - least) * np.exp(-np.maximum(self.x, 0) / self.before.steadied)
+        return doubt
 
     def _effects(self) -> tuple[Array, Array, Array, Array, Array]:
         done = self.described
@@ -122,14 +140,16 @@ class Rounds:
         """Log-odds by which networks are better than those of their sizes usually are."""
         doublings = _USUAL_EPOCHS - _FEW_EPOCHS
         usual = self._allowed(self.x_before) + self.before.doubled * doublings
-        return _odds(self.y_before) - self._capped(usual)
+        polish = self.before.polished * (_USUAL_EPOCHS - _MANY_EPOCHS)
+        excess: Array = odds_of(self.y_before) - self._capped(usual) - polish
+        return excess
 
     def _allowed(self, x: Array) -> Array:
         """Log-odds that sizes allow."""
-        return _odds(-np.expm1(-((np.maximum(x, 0) / self.before.knee) ** 2)))
+        return odds_of(-np.expm1(-((np.maximum(x, 0) / self.before.knee) ** 2)))
 
     def _capped(self, odds: Array) -> Array:
-        most = _odds(np.array(self.root))
+        most = odds_of(np.array(self.root))
         sharpness = self.before.sharpness
         capped: Array = -np.logaddexp(-sharpness * odds, -sharpness * most) / sharpness
         return capped
@@ -142,9 +162,9 @@ class RoundModel:
     Accuracies are taken as log-odds, in which the effects of size and of training add up. The
     process is what is expected of any network whatever, a linear trend, and what departs from
     both smoothly: a function of the size that the round leaves, of the network's accuracy, and of
-    the round. The length scales' common factor and the share of noise are those of the greatest
-    marginal likelihood on a small grid; slopes have a Gaussian prior, and the signal's variance
-    has an inverse gamma prior.
+    the round. All departures, and noise, are the smaller the larger the network is. The length
+    scales' common factor and the share of noise are those of the greatest marginal likelihood on a
+    small grid; slopes have a Gaussian prior, and the signal's variance has an inverse gamma prior.
 
     Source: Rasmussen and Williams, "Gaussian processes for machine learning", 2006, algorithm
     2.1, sections 2.7 and 5.4.1.
@@ -165,7 +185,7 @@ class RoundModel:
             seen: Arrays of (n,) and (n, 5).
             accuracies: Scaled ones of what they left (n,).
         """
-        departures = _odds(accuracies) - seen.expected()
+        departures = (odds_of(accuracies) - seen.expected()) / seen.doubt()
         trend = seen.trend()
         place = np.column_stack((seen.place(), seen.described / _ROUND))
         alike, squared, count = trend @ trend.T, _squared_distances(place, place), len(place)
@@ -193,17 +213,18 @@ class RoundModel:
                 the networks (m, 1).
 
         Returns:
-            Mean of the scaled accuracy, and its standard deviation by noise alone: (m, r) each.
+            Mean of the utility, and its standard deviation by noise alone: (m, r) each.
         """
-        return self._noisy(self._mean_odds(asked))
+        return self._noisy(self._mean_odds(asked), asked.doubt())
 
     def expect_each(self, asked: Rounds) -> Array:
-        """Mean scaled accuracy that is left by single rounds: arrays of (n,) and (n, 5)."""
+        """Mean utility of what is left by single rounds: arrays of (n,) and (n, 5)."""
         near = _squared_distances(asked.place(), self.seen.place())
         alike = _squared_distances(asked.described / _ROUND, self.seen.described / _ROUND)
         kernel = np.exp(-0.5 * (near + alike) / self.stretch**2)
         trend = asked.trend() @ (self.seen.trend().T @ self.weights)
-        return self._noisy(asked.expected() + trend + kernel @ self.weights)[0]
+        doubt = asked.doubt()
+        return self._noisy(asked.expected() + doubt * (trend + kernel @ self.weights), doubt)[0]
 
     def predict(self, asked: Rounds) -> tuple[Array, Array]:
         """Mean, as above, and standard deviation by noise and by what is not known: (m, r)."""
@@ -216,15 +237,19 @@ class RoundModel:
             explained = (solve_triangular(self.factor, flat.T, lower=True) ** 2).sum(0)
             unknown = 1 + (trend**2).sum(-1) - explained.reshape(cross.shape[:2])
             deviation[:, same_rate] = np.sqrt(np.maximum(unknown, 0) + self.noise**2)
-        return _moments(self._mean_odds(asked), deviation * np.sqrt(self.variance))
+        deviation *= asked.doubt() * np.sqrt(self.variance)
+        return _moments(self._mean_odds(asked), deviation)
 
-    def _noisy(self, odds: Array) -> tuple[Array, Array]:
-        return _moments(odds, np.full(odds.shape, self.noise * np.sqrt(self.variance)))
+    def _noisy(self, odds: Array, doubt: Array) -> tuple[Array, Array]:
+        return _moments(
+            odds, self.noise * np.sqrt(self.variance) * np.broadcast_to(doubt, odds.shape)
+        )
 
     def _mean_odds(self, asked: Rounds) -> Array:
-        odds = asked.expected() + asked.trend() @ (self.seen.trend().T @ self.weights)
+        departures = asked.trend() @ (self.seen.trend().T @ self.weights)
         for same_rate, _, near, alike in self._kernels(asked):
-            odds[:, same_rate] += (near * self.weights) @ alike.T
+            departures[:, same_rate] += (near * self.weights) @ alike.T
+        odds: Array = asked.expected() + asked.doubt() * departures
         return odds
 
     def _kernels(self, asked: Rounds) -> Iterator[tuple[NDArray[np.intp], Rounds, Array, Array]]:
@@ -247,7 +272,8 @@ class RoundModel:
             yield same, some, near, alike
 
 
-def _odds(accuracy: Array) -> Array:
+def odds_of(accuracy: Array) -> Array:
+    """The log-odds of scaled accuracies."""
     odds: Array = logit(_DOUBT + (1 - 2 * _DOUBT) * np.clip(accuracy, 0, 1))
     return odds
 
@@ -259,8 +285,8 @@ def accuracy_of(odds: Array) -> Array:
 
 
 def _moments(odds: Array, deviation: Array) -> tuple[Array, Array]:
-    """Mean and deviation of scaled accuracies whose log-odds are Gaussian."""
-    y = accuracy_of(odds[..., None] + deviation[..., None] * _ABSCISSAS)
+    """Mean and deviation of the utility of accuracies whose log-odds are Gaussian."""
+    y = utility(accuracy_of(odds[..., None] + deviation[..., None] * _ABSCISSAS))
     mean = y @ _WEIGHTS
     return mean, np.sqrt(((y - mean[..., None]) ** 2) @ _WEIGHTS)
 

@@ -1,6 +1,6 @@
 """The stage-tree sampler: add to a known network the round that is worth the most."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from search.samplers.prospects import Prospects
 from search.samplers.round_model import Array, RoundModel, Rounds, describe
 from search.samplers.space import SearchSpace
 from search.samplers.study import affordable_epochs, distributions
+from search.samplers.utility import accuracy_for, utility
 
 _PARENTS = 50  # that are looked at for one proposal
 _OBSERVATIONS = 200  # that the model learns from
@@ -77,6 +78,7 @@ class StageTreeSampler(BaseSampler):
         self._rates = np.array([space.rates.index(round_.rate) for round_ in self._rounds])
         self._inherits = np.array([round_.start == "inherit" for round_ in self._rounds])
         self._alike = _but_for_lr(self._rounds)
+        self._kinds = _kinds(self._rounds)
         self._parents: list[Schedule] = []
         self._prospects: Prospects | None = None
 
@@ -121,10 +123,11 @@ class StageTreeSampler(BaseSampler):
         if not schedules:  # the root is being trained
             schedules, depths = [()], np.zeros(1, np.intp)
             widths, x, y = np.ones(1), np.ones(1), np.ones(1)
-        behind = heights(x, y, x) - y
+        worth = utility(y)
+        behind = heights(x, worth, x) - worth
         model = self._learnt(widths, y, behind)
         ahead = on_front(x, y)  # all that a front needs; quicker than all that there is
-        front = Front(x[ahead], y[ahead]).with_points(*self._in_flight(model))
+        front = Front(x[ahead], worth[ahead]).with_points(*self._in_flight(model))
         left = self._space.max_rounds - depths
         order = np.lexsort((x, behind))
         nearest = order[left[order] > 0]
@@ -134,7 +137,7 @@ class StageTreeSampler(BaseSampler):
             if not open_.any():
                 continue
             asked = self._asked(widths[some], x[some], y[some])
-            children = Children(asked.x, *model.predict(asked))
+            children = Children(asked.x, *model.expect(asked))
             luck = self._random.uniform(1 - _TIE, 1, open_.shape)
             gain = children.gain(front) * luck
             then = self._outlook(model, front).worth(
@@ -145,7 +148,9 @@ class StageTreeSampler(BaseSampler):
                 max(budget / (1 + len(tree.pending)), _LEAST_COST),
             )
             self._parents = [schedules[i] for i in some]
-            self._prospects = Prospects(children, self._epochs, front, luck, gain, then)
+            self._prospects = Prospects(
+                children, self._epochs, front, luck, gain, then, self._kinds, self._being_run()
+            )
             return
         raise ExhaustedError("every schedule was tried")
 
@@ -153,6 +158,13 @@ class StageTreeSampler(BaseSampler):
         """The best of what was found, but for what was taken; None if nothing is left."""
         taken = None if self._prospects is None else self._prospects.take(budget)
         return None if taken is None else (*self._parents[taken[0]], self._rounds[taken[1]])
+
+    def _being_run(self) -> Iterator[tuple[int, int]]:
+        """Places of parents and of rounds in flight."""
+        place = {parent: at for at, parent in enumerate(self._parents)}
+        for schedule in self._tree.pending:
+            if schedule and schedule[:-1] in place:
+                yield place[schedule[:-1]], self._place[schedule[-1]]
 
     def _open(self, parent: Schedule) -> NDArray[np.bool_]:
         """Which of the rounds may be asked for after a schedule, and were not."""
@@ -169,7 +181,7 @@ class StageTreeSampler(BaseSampler):
         columns = {self._tree.x_at(width): width for width in _WIDTHS}
         grid = Grid(front, np.array(list(columns)))
         widths = np.repeat(list(columns.values()), len(grid.x) // len(columns))
-        asked = self._asked(widths, grid.x, grid.y)
+        asked = self._asked(widths, grid.x, accuracy_for(grid.y))
         every = model.expect(asked)
         best = np.column_stack([places[every[0][:, places].argmax(1)] for places in self._alike])
         mean, deviation = (np.take_along_axis(of, best, axis=1) for of in every)
@@ -253,3 +265,10 @@ def _but_for_lr(rounds: Sequence[Round]) -> list[NDArray[np.intp]]:
         if round_.start == "inherit":
             alike.setdefault(replace(round_, lr=1.0), []).append(place)
     return [np.array(places) for places in alike.values()]
+
+
+def _kinds(rounds: Sequence[Round]) -> NDArray[np.int_]:
+    """Numbers that rounds share which differ in length and learning rate alone (R,)."""
+    numbers: dict[Round, int] = {}
+    of_kind = [replace(one, epochs=1, lr=1.0) for one in rounds]
+    return np.array([numbers.setdefault(kind, len(numbers)) for kind in of_kind])

@@ -11,30 +11,40 @@ from experiments.samplers.expectation import main
 from pruning import Round
 from search.samplers.round_model import Beforehand, Rounds, accuracy_of, describe
 
+COUNT = 400
 COLUMNS = ["log_rate", "log_epochs", "log_lr", "fresh", "global"]
 
 
 def test_constants_are_found_in_the_rounds_that_they_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = Beforehand(knee=0.3, sharpness=2.0, doubled=0.2, tenfold=0.7, inherited=0.4)
+    made = Beforehand(
+        knee=0.3,
+        sharpness=2.0,
+        doubled=0.2,
+        tenfold=0.7,
+        inherited=0.4,
+        polished=0.1,
+        steadied=0.2,
+        least_doubt=0.2,
+    )
     random = np.random.default_rng(0)
     files = []
     for root in (0.8, 0.97):
         rounds = [
             Round(rate=rate, epochs=int(epochs), lr=lr)
             for rate, epochs, lr in zip(
-                random.choice([0.1, 0.6, 0.8], 200),
-                random.choice([5, 10, 40], 200),
-                random.choice([0.005, 0.03], 200),
+                random.choice([0.1, 0.6, 0.8], COUNT),
+                random.choice([5, 10, 40], COUNT),
+                random.choice([0.005, 0.03], COUNT),
                 strict=True,
             )
         ]
-        x, x_before = np.sort(random.uniform(0, 1, (2, 200)), axis=0)
-        y_before = random.uniform(0.2, root, 200)
+        x, x_before = np.sort(random.uniform(0.15, 1, (2, COUNT)), axis=0)
+        y_before = random.uniform(0.2, root, COUNT)
         asked = Rounds(x, describe(rounds), x_before, y_before, root, made)
         rows = pd.DataFrame(asked.described, columns=COLUMNS)
-        left = accuracy_of(asked.expected())
+        left = accuracy_of(asked.expected() + 0.1 * asked.doubt() * random.standard_t(5, COUNT))
         places = {"x": x, "x_before": x_before, "y": left, "y_before": y_before, "root": root}
         files.append(tmp_path / f"{root}.csv")
         rows.assign(**places).to_csv(files[-1], index=False)
@@ -42,9 +52,10 @@ def test_constants_are_found_in_the_rounds_that_they_made(
     _, found, count = capsys.readouterr().out.splitlines()
     for name, value in asdict(made).items():
         (shown,) = re.findall(rf"{name} ([0-9.]+)", found)
-        assert float(shown) == pytest.approx(value, rel=0.02)
-    assert found.endswith("error 0.0000 0.0000")
-    assert count == "rounds: 200 200"
+        assert float(shown) == pytest.approx(value, rel=0.2)
+    (deviation,) = re.findall(r"deviation ([0-9.]+)", found)
+    assert float(deviation) == pytest.approx(0.1, rel=0.1)
+    assert count == f"rounds: {COUNT} {COUNT}"
 
 
 def test_every_round_that_was_run_is_a_row(

@@ -6,6 +6,7 @@ from scipy.special import expit, logit
 from sklearn.metrics.pairwise import rbf_kernel
 
 from search.samplers.round_model import LOG_EPOCHS, LOG_LR, LOG_RATE, Array, RoundModel, Rounds
+from search.samplers.utility import accuracy_for, utility
 
 RANDOM = np.random.default_rng(0)
 ROOT = 0.95
@@ -58,10 +59,11 @@ def kernel(a: Rounds, b: Rounds, stretch: float) -> Array:
 
 
 def moments(odds: Array, variance: Array) -> tuple[Array, Array]:
-    """Mean and deviation of the accuracies whose log-odds are Gaussian, by quadrature."""
+    """Mean and deviation of the utility of accuracies whose log-odds are Gaussian: quadrature."""
     points, weights = np.polynomial.hermite_e.hermegauss(3)
     weights /= weights.sum()
-    y = np.clip((expit(odds[:, None] + np.sqrt(variance)[:, None] * points) - 0.04) / 0.92, 0, 1)
+    y = (expit(odds[:, None] + np.sqrt(variance)[:, None] * points) - 0.04) / 0.92
+    y = utility(np.clip(y, 0, 1))
     return y @ weights, np.sqrt(y**2 @ weights - (y @ weights) ** 2)
 
 
@@ -70,14 +72,14 @@ def test_it_is_the_textbook_s_gaussian_process() -> None:
     new = flat(pairs)
     own = kernel(SEEN, SEEN, model.stretch) + model.noise**2 * np.eye(len(LEFT))
     cross = kernel(new, SEEN, model.stretch)
-    departures = logit(0.04 + 0.92 * LEFT) - SEEN.expected()
-    odds = new.expected() + cross @ np.linalg.solve(own, departures)
+    departures = (logit(0.04 + 0.92 * LEFT) - SEEN.expected()) / SEEN.doubt()
+    odds = new.expected() + new.doubt() * (cross @ np.linalg.solve(own, departures))
     unknown = np.diag(kernel(new, new, model.stretch) - cross @ np.linalg.solve(own, cross.T))
     for found, variance in (
         (model.predict(pairs), unknown + model.noise**2),
         (model.expect(pairs), np.full(len(odds), model.noise**2)),
     ):
-        mean, deviation = moments(odds, model.variance * variance)
+        mean, deviation = moments(odds, model.variance * variance * new.doubt() ** 2)
         assert found[0].ravel() == pytest.approx(mean, abs=1e-6)
         assert found[1].ravel() == pytest.approx(deviation, abs=1e-5)
 
@@ -92,7 +94,7 @@ def before(*, x: Array, y: float, rate: float = 0.5, epochs: int = 8) -> Array:
     """Accuracies that are expected before anything was seen, of networks twice as large."""
     round_ = np.array([[np.log2(rate), np.log2(epochs + 0.5), -2.0, 0, 0]])
     parents = np.minimum(x + 0.1, 1)[:, None], np.full((len(x), 1), y)
-    return NOTHING.expect(Rounds(x[:, None], round_, *parents, ROOT))[0][:, 0]
+    return accuracy_for(NOTHING.expect(Rounds(x[:, None], round_, *parents, ROOT))[0][:, 0])
 
 
 def test_before_anything_is_seen_it_knows_what_small_networks_are_like() -> None:

@@ -1,10 +1,11 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 
-from pruning import Schedule, width_mult
+from pruning import Schedule, Stage, width_mult
 from search.errors import ExhaustedError
 from search.samplers.by_name import sampler_maker
 from search.samplers.space import SearchSpace
@@ -79,10 +80,13 @@ def test_it_learns_which_rounds_pay() -> None:
     assert np.mean(np.array(rates[3:]) == 3e-3) >= 0.8
 
 
-def test_two_workers_do_not_ask_for_near_copies() -> None:
+@pytest.mark.parametrize("samplers", [1, 2])
+@pytest.mark.parametrize("known", [LEARNT, LEARNT[:1]])
+def test_two_workers_do_not_ask_for_near_copies(known: Sequence[Stage], samplers: int) -> None:
     """What the first will find is expected, so the second looks elsewhere."""
-    study, new_sampler = study_of(*LEARNT), maker()
-    first, second = (study.propose(new_sampler(draw), 20)[1] for draw in range(2))
+    study = study_of(*known)
+    asked = [maker()(draw) for draw in range(samplers)]
+    first, second = (study.propose(asked[draw % samplers], 20)[1] for draw in range(2))
     assert first[:-1] != second[:-1] or first[-1].rate != second[-1].rate
 
 
