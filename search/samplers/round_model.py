@@ -1,13 +1,13 @@
 """What a round will make of a network, learnt from the rounds that were run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky
 from scipy.special import expit, logit
 
 from pruning import Round
@@ -172,7 +172,6 @@ class RoundModel:
 
     seen: Rounds
     weights: Array
-    factor: Array  # lower triangle
     stretch: float
     noise: float
     variance: float
@@ -200,7 +199,7 @@ class RoundModel:
             evidence = -np.log(np.diag(factor)).sum() - 0.5 * degrees * np.log(squares)
             if best is None or evidence > best[0]:
                 variance = squares / degrees
-                model = cls(seen, weights, factor, stretch, noise, variance)
+                model = cls(seen, weights, stretch, noise, variance)
                 best = evidence, model
         assert best is not None
         return best[1]
@@ -215,61 +214,31 @@ class RoundModel:
         Returns:
             Mean of the utility, and its standard deviation by noise alone: (m, r) each.
         """
-        return self._noisy(self._mean_odds(asked), asked.doubt())
+        departures = asked.trend() @ (self.seen.trend().T @ self.weights)
+        rates, rate_of = np.unique(asked.described[:, LOG_RATE], return_inverse=True)
+        for rate in range(len(rates)):  # of whose rounds the kernel has two factors
+            same = np.flatnonzero(rate_of == rate)
+            some = replace(asked, x=asked.x[:, same], described=asked.described[same])
+            near = self._alike(some.place()[:, 0], self.seen.place())
+            alike = self._alike(some.described / _ROUND, self.seen.described / _ROUND)
+            departures[:, same] += (near * self.weights) @ alike.T
+        return self._left(asked, departures)
 
     def expect_each(self, asked: Rounds) -> Array:
         """Mean utility of what is left by single rounds: arrays of (n,) and (n, 5)."""
-        near = _squared_distances(asked.place(), self.seen.place())
-        alike = _squared_distances(asked.described / _ROUND, self.seen.described / _ROUND)
-        kernel = np.exp(-0.5 * (near + alike) / self.stretch**2)
+        near = self._alike(asked.place(), self.seen.place())
+        alike = self._alike(asked.described / _ROUND, self.seen.described / _ROUND)
         trend = asked.trend() @ (self.seen.trend().T @ self.weights)
-        doubt = asked.doubt()
-        return self._noisy(asked.expected() + doubt * (trend + kernel @ self.weights), doubt)[0]
+        return self._left(asked, trend + (near * alike) @ self.weights)[0]
 
-    def predict(self, asked: Rounds) -> tuple[Array, Array]:
-        """Mean, as above, and standard deviation by noise and by what is not known: (m, r)."""
-        deviation = np.empty(asked.x.shape)
-        seen = self.seen.trend()
-        for same_rate, some, near, alike in self._kernels(asked):
-            trend = some.trend()
-            cross = near[:, None] * alike + trend @ seen.T
-            flat = cross.reshape(cross.shape[0] * cross.shape[1], len(self.weights))
-            explained = (solve_triangular(self.factor, flat.T, lower=True) ** 2).sum(0)
-            unknown = 1 + (trend**2).sum(-1) - explained.reshape(cross.shape[:2])
-            deviation[:, same_rate] = np.sqrt(np.maximum(unknown, 0) + self.noise**2)
-        deviation *= asked.doubt() * np.sqrt(self.variance)
-        return _moments(self._mean_odds(asked), deviation)
+    def _alike(self, a: Array, b: Array) -> Array:
+        alike: Array = np.exp(-0.5 * _squared_distances(a, b) / self.stretch**2)
+        return alike
 
-    def _noisy(self, odds: Array, doubt: Array) -> tuple[Array, Array]:
-        return _moments(
-            odds, self.noise * np.sqrt(self.variance) * np.broadcast_to(doubt, odds.shape)
-        )
-
-    def _mean_odds(self, asked: Rounds) -> Array:
-        departures = asked.trend() @ (self.seen.trend().T @ self.weights)
-        for same_rate, _, near, alike in self._kernels(asked):
-            departures[:, same_rate] += (near * self.weights) @ alike.T
-        odds: Array = asked.expected() + asked.doubt() * departures
-        return odds
-
-    def _kernels(self, asked: Rounds) -> Iterator[tuple[NDArray[np.intp], Rounds, Array, Array]]:
-        """For the k rounds of each rate, the two factors of the kernel with what was seen.
-
-        Yields:
-            Places of the rounds (k,); these rounds; how near the networks that they leave are
-            (m, n), and how alike the rounds (k, n).
-        """
-        seen = self.seen.place(), self.seen.described / _ROUND
-        rates, rate_of = np.unique(asked.described[:, LOG_RATE], return_inverse=True)
-        for rate in range(len(rates)):
-            same = np.flatnonzero(rate_of == rate)
-            some = replace(asked, x=asked.x[:, same], described=asked.described[same])
-            mine = some.place()[:, 0], some.described / _ROUND
-            near, alike = (
-                np.exp(-0.5 * _squared_distances(new, old) / self.stretch**2)
-                for new, old in zip(mine, seen, strict=True)
-            )
-            yield same, some, near, alike
+    def _left(self, asked: Rounds, departures: Array) -> tuple[Array, Array]:
+        doubt = np.broadcast_to(asked.doubt(), departures.shape)
+        odds = asked.expected() + doubt * departures
+        return _moments(odds, self.noise * np.sqrt(self.variance) * doubt)
 
 
 def odds_of(accuracy: Array) -> Array:

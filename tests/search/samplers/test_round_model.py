@@ -5,7 +5,15 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.metrics.pairwise import rbf_kernel
 
-from search.samplers.round_model import LOG_EPOCHS, LOG_LR, LOG_RATE, Array, RoundModel, Rounds
+from search.samplers.round_model import (
+    LOG_EPOCHS,
+    LOG_LR,
+    LOG_RATE,
+    Array,
+    Beforehand,
+    RoundModel,
+    Rounds,
+)
 from search.samplers.utility import accuracy_for, utility
 
 RANDOM = np.random.default_rng(0)
@@ -74,14 +82,10 @@ def test_it_is_the_textbook_s_gaussian_process() -> None:
     cross = kernel(new, SEEN, model.stretch)
     departures = (logit(0.04 + 0.92 * LEFT) - SEEN.expected()) / SEEN.doubt()
     odds = new.expected() + new.doubt() * (cross @ np.linalg.solve(own, departures))
-    unknown = np.diag(kernel(new, new, model.stretch) - cross @ np.linalg.solve(own, cross.T))
-    for found, variance in (
-        (model.predict(pairs), unknown + model.noise**2),
-        (model.expect(pairs), np.full(len(odds), model.noise**2)),
-    ):
-        mean, deviation = moments(odds, model.variance * variance * new.doubt() ** 2)
-        assert found[0].ravel() == pytest.approx(mean, abs=1e-6)
-        assert found[1].ravel() == pytest.approx(deviation, abs=1e-5)
+    mean, deviation = moments(odds, model.variance * model.noise**2 * new.doubt() ** 2)
+    found = model.expect(pairs)
+    assert found[0].ravel() == pytest.approx(mean, abs=1e-6)
+    assert found[1].ravel() == pytest.approx(deviation, abs=1e-5)
 
 
 def test_its_kernel_is_the_likeliest_of_those_it_tries() -> None:
@@ -114,13 +118,11 @@ def test_what_starts_fresh_inherits_nothing() -> None:
     assert NOTHING.expect(pairs)[0] == pytest.approx(NOTHING.expect(other)[0])
 
 
-def test_it_is_certain_only_near_what_it_has_seen() -> None:
-    model = RoundModel.fit(SEEN, 0.2 + 0.5 * SEEN.x)
-    known = Rounds(
-        SEEN.x[:1, None],
-        SEEN.described[:1],
-        SEEN.x_before[:1, None],
-        SEEN.y_before[:1, None],
-        ROOT,
-    )
-    assert model.predict(known)[1] < 0.5 * NOTHING.predict(known)[1]
+def test_it_believes_what_it_has_seen_of_large_networks_and_doubts_it_of_small_ones() -> None:
+    """Noise, and what is still unknown, are the smaller the larger the network."""
+    sizes = np.linspace(0, 1, 9)[:, None]
+    round_, parents = described(1), (np.ones((9, 1)), np.full((9, 1), ROOT))
+    doubt = Rounds(sizes, round_, *parents, ROOT).doubt()[:, 0]
+    assert doubt[0] == 1
+    assert (np.diff(doubt) < 0).all()
+    assert doubt[-1] == pytest.approx(Beforehand().least_doubt, rel=0.01)
