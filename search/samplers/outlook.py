@@ -13,7 +13,7 @@ from search.samplers.round_model import Array
 
 Places = NDArray[np.intp]
 
-_BELOW = np.array([-0.2, -0.1, -0.05, -0.02])  # the front, in scaled accuracy
+_BELOW = np.array([-0.2, -0.1, -0.05, -0.02])  # the front, in utility
 _ABOVE = np.array([0, 0.05, 0.15, 0.4, 1])  # the front, in shares of what is left to the top
 _LEVELS = np.concatenate((_BELOW, _ABOVE))
 _CORNERS = np.array([[0, 1], [len(_LEVELS), len(_LEVELS) + 1]])  # around a point, as nodes
@@ -30,7 +30,7 @@ class Front:
 
     Attributes:
         x: Scaled costs (n,).
-        y: Scaled accuracies (n,).
+        y: Utilities of the accuracies (n,).
     """
 
     x: Array
@@ -52,7 +52,7 @@ class Front:
         return level
 
     def at_level(self, x: Array, level: Array) -> Array:
-        """The scaled accuracy at some levels: the inverse of `level`."""
+        """The utility at some levels: the inverse of `level`."""
         height = self.heights(x)
         y: Array = height + np.where(level < 0, level, level * self._span(height))
         return y
@@ -68,7 +68,7 @@ class Children:
 
     Attributes:
         x: Scaled costs (m, R).
-        mean: Of the scaled accuracies, which are Gaussian (m, R).
+        mean: Of the utilities, which are Gaussian (m, R).
         deviation: Their standard deviations (m, R), above 0.
     """
 
@@ -112,7 +112,7 @@ class Grid:
 
     @property
     def y(self) -> Array:
-        """Scaled accuracies of the nodes (s,)."""
+        """Utilities of the nodes (s,)."""
         return self.front.at_level(self.x, np.tile(_LEVELS, len(self.columns)))
 
     def expectation(self, x: Array, mean: Array, deviation: Array) -> csr_array:
@@ -122,7 +122,7 @@ class Grid:
 
         Args:
             x: Scaled costs (m,).
-            mean: Of the scaled accuracies, which are Gaussian (m,).
+            mean: Of the utilities, which are Gaussian (m,).
             deviation: Their standard deviations (m,).
 
         Returns:

@@ -35,19 +35,20 @@ class StageTreeSampler(BaseSampler):
 
     Of all rounds that could be added to the stages nearest to the front, it takes the one that
     is worth the most: the hypervolume that is expected to be gained by it and the best that may
-    follow, with the rounds that a schedule then has left, less the price of their epochs.
-    Training that does not pay where it is done may pay in what is pruned from there. Only the
-    round itself is proposed; what follows is planned anew when its result is known.
+    follow, with the rounds that a schedule then has left, less the price of their epochs. In that
+    hypervolume accuracies count by their `utility`. Training that does not pay where it is done
+    may pay in what is pruned from there. Only the round itself is proposed; what follows is
+    planned anew when its result is known.
 
     The price of an epoch is the one at which the best plan spends the epochs that are left, or an
     equal share of them with the plans of rounds in flight. The greedy choice, of the most gain an
     epoch, would spend them on short rounds, whose networks longer ones then make worthless.
 
     The cost of a child is known beforehand (that of a global round's child is taken to be
-    that of a uniform one's); its accuracy is a Gaussian variable, which a `RoundModel` has learnt
-    from the rounds that were run. Plans (`Outlook`) take the model's word for what was not seen:
-    they count the noise of a round, not what is unknown of it. Rounds in flight count with the
-    accuracy that is expected of them.
+    that of a uniform one's); its utility is a Gaussian variable, which a `RoundModel` has learnt
+    from the rounds that were run. The model's word is taken for what was not seen: the noise of a
+    round counts, not what is unknown of it. Rounds in flight count with the utility that is
+    expected of them, and what may follow is theirs alone.
 
     Rounds that start fresh are added to the root alone: their network is that of its shape,
     whatever was trained before, and a shorter schedule leads there as well.
