@@ -89,12 +89,11 @@ class KnownTree:
         """Places in `schedules` of the stages' parents (n,); -1 where there is none."""
         return np.array(self._parents, dtype=np.intp)
 
-    def failed(self) -> Iterator[tuple[int, Round]]:
-        """Stages, by their places, and rounds that came to nothing when run on them."""
+    def failed(self) -> Iterator[Round]:
+        """Rounds that came to nothing when run on a stage."""
         for schedule in self._settled:
-            parent = self._index.get(schedule[:-1])
-            if parent is not None and schedule not in self._index:
-                yield parent, schedule[-1]
+            if schedule[:-1] in self._index and schedule not in self._index:
+                yield schedule[-1]
 
     def x_at(self, width: float) -> float:
         """Scaled cost of the network at a width."""

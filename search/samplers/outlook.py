@@ -174,7 +174,7 @@ class Outlook:
 
     def worth(
         self, children: Children, costs: Array, gain: Array, left: Places, budget: float
-    ) -> Array:
+    ) -> tuple[Array, float]:
         """What some rounds are worth by what may follow them, less the price of all epochs.
 
         An epoch is as cheap as the budget allows: its price is the least of some at which the best
@@ -191,8 +191,8 @@ class Outlook:
             budget: Epochs that are left to spend, above 0.
 
         Returns:
-            Hypervolume to add to what they are expected to add themselves (m, R); minus infinity
-            where a round is out of question.
+            Hypervolume to add to what they are expected to add themselves (m, R), minus infinity
+            where a round is out of question; and the price of an epoch.
         """
         chance = np.isfinite(gain)
         places, rounds = np.nonzero(chance)
@@ -214,7 +214,7 @@ class Outlook:
                 break
         worth = np.full(chance.shape, -np.inf)
         worth[chance] = more - price * all_costs
-        return worth
+        return worth, price
 
     def plan(self, price: float) -> tuple[Array, Array]:
         """What to expect of the best that can follow, if an epoch costs so much hypervolume.

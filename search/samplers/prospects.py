@@ -12,9 +12,9 @@ from search.samplers.round_model import Array
 class Prospects:
     """Rounds on the stages nearest to the front, and what each of them is worth.
 
-    One that is taken counts on the front from then on, with the accuracy that is expected of it,
-    and what may follow it is its own: another that makes as much of the same network is worth only
-    what it adds itself. What may follow the rounds is not planned anew.
+    One that is taken counts on the front from then on, with the utility that is expected of it,
+    and what may follow it is its own: another of its kind on the same network is worth only what
+    it adds itself, less the price of its epochs. What may follow the rounds is not planned anew.
 
     Args:
         children: What R rounds are expected to make of m networks.
@@ -24,7 +24,8 @@ class Prospects:
         gain: What rounds are expected to add themselves, times that (m, R).
         then: What rounds are worth beyond what they add themselves (m, R); minus infinity where
             one is out of question.
-        kinds: Numbers that rounds share which make networks of one shape (R,).
+        prices: Of the rounds' own epochs (R,).
+        kinds: Numbers that rounds share which differ in length and learning rate alone (R,).
         in_flight: Places of networks and of rounds that are being run on them.
     """
 
@@ -36,6 +37,7 @@ class Prospects:
         luck: Array,
         gain: Array,
         then: Array,
+        prices: Array,
         kinds: NDArray[np.int_],
         in_flight: Iterable[tuple[int, int]],
     ) -> None:
@@ -45,6 +47,7 @@ class Prospects:
         self._luck = luck
         self._gain: Array | None = gain  # None: the front has grown since
         self._then = then.copy()
+        self._prices = prices
         self._kinds = kinds
         for network, round_ in in_flight:
             self._leave_future_to(network, round_)
@@ -67,4 +70,4 @@ class Prospects:
 
     def _leave_future_to(self, network: np.intp | int, round_: np.intp | int) -> None:
         alike = self._kinds == self._kinds[round_]
-        self._then[network, alike] = np.minimum(self._then[network, alike], 0)
+        self._then[network, alike] = np.minimum(self._then[network, alike], -self._prices[alike])

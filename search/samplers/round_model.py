@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 LOG_RATE, LOG_EPOCHS, LOG_LR, FRESH, GLOBAL = range(5)  # columns of rounds
 
-_DOUBT = 0.04  # by which accuracies are drawn in from chance and from 1 for finite log-odds
+_MARGIN = 0.04  # by which accuracies are drawn in from chance and from 1 for finite log-odds
 _FEW_EPOCHS, _USUAL_EPOCHS, _MANY_EPOCHS = np.log2([5, 10.5, 40.5])
 _USUAL_LR = -2.0
 _TREND = np.array([0.5, 0.3, 0.2, 0.2, 0.3, 0.3])  # deviations of the slopes of a trend
@@ -27,6 +27,8 @@ _STRETCH = (0.7, 1.4)  # of all length scales
 _NOISE = (0.15, 0.3, 0.6)  # standard deviation, relative to the signal's
 _PRIOR_DEVIATION = 0.7  # of log-odds
 _PRIOR_WEIGHT = 6.0  # how many observations that is worth
+_FARTHEST = 4.0  # departure that counts: one ruined network is not the rule
+_LEAST_DEVIATION = 1e-9  # of utility, where all that is likely is clipped
 _ABSCISSAS = np.array([-np.sqrt(3), 0, np.sqrt(3)])  # of three-point Gauss-Hermite quadrature
 _WEIGHTS = np.array([1 / 6, 2 / 3, 1 / 6])  # of its points
 
@@ -52,8 +54,8 @@ class Beforehand:
         inherited: Share of the network's excess that a round of rate 1 keeps; others keep less in
             proportion.
         polished: Log-odds for a doubling of the epochs at the limit, too.
-        steadied: Scaled cost over which departures become e times smaller,
-        least_doubt: down to this share of those of the smallest networks.
+        steadied: Scaled cost over which departures become e times smaller.
+        least_doubt: Share of the smallest networks' departures that those of all others exceed.
     """
 
     knee: float = 0.22
@@ -157,7 +159,7 @@ class Rounds:
 
 @dataclass(frozen=True, slots=True)
 class RoundModel:
-    """A Gaussian process from a network and a round to the accuracy that the round leaves.
+    """A Gaussian process from a network and a round to the accuracy that is left.
 
     Accuracies are taken as log-odds, in which the effects of size and of training add up. The
     process is what is expected of any network whatever, a linear trend, and what departs from
@@ -185,6 +187,7 @@ class RoundModel:
             accuracies: Scaled ones of what they left (n,).
         """
         departures = (odds_of(accuracies) - seen.expected()) / seen.doubt()
+        departures = np.clip(departures, -_FARTHEST, _FARTHEST)
         trend = seen.trend()
         place = np.column_stack((seen.place(), seen.described / _ROUND))
         alike, squared, count = trend @ trend.T, _squared_distances(place, place), len(place)
@@ -243,13 +246,13 @@ class RoundModel:
 
 def odds_of(accuracy: Array) -> Array:
     """The log-odds of scaled accuracies."""
-    odds: Array = logit(_DOUBT + (1 - 2 * _DOUBT) * np.clip(accuracy, 0, 1))
+    odds: Array = logit(_MARGIN + (1 - 2 * _MARGIN) * np.clip(accuracy, 0, 1))
     return odds
 
 
 def accuracy_of(odds: Array) -> Array:
     """The scaled accuracies of log-odds."""
-    accuracy: Array = np.clip((expit(odds) - _DOUBT) / (1 - 2 * _DOUBT), 0, 1)
+    accuracy: Array = np.clip((expit(odds) - _MARGIN) / (1 - 2 * _MARGIN), 0, 1)
     return accuracy
 
 
@@ -257,7 +260,8 @@ def _moments(odds: Array, deviation: Array) -> tuple[Array, Array]:
     """Mean and deviation of the utility of accuracies whose log-odds are Gaussian."""
     y = utility(accuracy_of(odds[..., None] + deviation[..., None] * _ABSCISSAS))
     mean = y @ _WEIGHTS
-    return mean, np.sqrt(((y - mean[..., None]) ** 2) @ _WEIGHTS)
+    deviation = np.sqrt(((y - mean[..., None]) ** 2) @ _WEIGHTS)
+    return mean, np.maximum(deviation, _LEAST_DEVIATION)
 
 
 def _squared_distances(a: Array, b: Array) -> Array:

@@ -1,5 +1,6 @@
 """The stage-tree sampler: add to a known network the round that is worth the most."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -48,7 +49,8 @@ class StageTreeSampler(BaseSampler):
     that of a uniform one's); its utility is a Gaussian variable, which a `RoundModel` has learnt
     from the rounds that were run. The model's word is taken for what was not seen: the noise of a
     round counts, not what is unknown of it. Rounds in flight count with the utility that is
-    expected of them, and what may follow is theirs alone.
+    expected of them, and what may follow is theirs alone. Of a learning rate of which rounds
+    failed, rounds are worth less.
 
     Rounds that start fresh are added to the root alone: their network is that of its shape,
     whatever was trained before, and a shorter schedule leads there as well.
@@ -124,12 +126,11 @@ class StageTreeSampler(BaseSampler):
         if not schedules:  # the root is being trained
             schedules, depths = [()], np.zeros(1, np.intp)
             widths, x, y = np.ones(1), np.ones(1), np.ones(1)
-        worth = utility(y)
-        behind = heights(x, worth, x) - worth
+        behind = heights(x, y, x) - y
         model = self._learnt(widths, y, behind)
         ahead = on_front(x, y)  # all that a front needs; quicker than all that there is
-        front = Front(x[ahead], worth[ahead]).with_points(*self._in_flight(model))
-        left = self._space.max_rounds - depths
+        front = Front(x[ahead], utility(y[ahead])).with_points(*self._in_flight(model))
+        left, chances = self._space.max_rounds - depths, self._chances()
         order = np.lexsort((x, behind))
         nearest = order[left[order] > 0]
         for first in range(0, len(nearest), _PARENTS):
@@ -139,9 +140,9 @@ class StageTreeSampler(BaseSampler):
                 continue
             asked = self._asked(widths[some], x[some], y[some])
             children = Children(asked.x, *model.expect(asked))
-            luck = self._random.uniform(1 - _TIE, 1, open_.shape)
+            luck = self._random.uniform(1 - _TIE, 1, open_.shape) * chances
             gain = children.gain(front) * luck
-            then = self._outlook(model, front).worth(
+            then, price = self._outlook(model, front).worth(
                 children,
                 self._costs,
                 np.where(open_, gain, -np.inf),
@@ -150,7 +151,15 @@ class StageTreeSampler(BaseSampler):
             )
             self._parents = [schedules[i] for i in some]
             self._prospects = Prospects(
-                children, self._epochs, front, luck, gain, then, self._kinds, self._being_run()
+                children,
+                self._epochs,
+                front,
+                luck,
+                gain,
+                np.where(then > 0, then * chances, then),
+                price * self._costs,
+                self._kinds,
+                self._being_run(),
             )
             return
         raise ExhaustedError("every schedule was tried")
@@ -207,22 +216,24 @@ class StageTreeSampler(BaseSampler):
         return 1.0 if root is None else float(self._tree.y[root])
 
     def _learnt(self, widths: Array, y: Array, behind: Array) -> RoundModel:
-        """The model of the rounds that were run on the stages nearest to the front.
-
-        Rounds that failed count as if they had left chance.
-        """
+        """The model of the rounds that were run on the stages nearest to the front."""
         tree = self._tree
         children = np.flatnonzero(tree.parents >= 0)
-        failed = list(tree.failed())
-        parents = np.append(tree.parents[children], np.array([i for i, _ in failed], np.intp))
-        left = np.append(y[children], np.zeros(len(failed)))
-        relevant = np.argsort(behind[parents], kind="stable")[:_OBSERVATIONS]
-        known = parents[relevant]
-        rounds = [
-            tree.schedules[children[i]][-1] if i < len(children) else failed[i - len(children)][1]
-            for i in relevant
-        ]
-        return RoundModel.fit(self._each(known, rounds, widths, y), left[relevant])
+        nearest = np.argsort(behind[tree.parents[children]], kind="stable")[:_OBSERVATIONS]
+        relevant = children[nearest]
+        rounds = [tree.schedules[child][-1] for child in relevant]
+        return RoundModel.fit(self._each(tree.parents[relevant], rounds, widths, y), y[relevant])
+
+    def _chances(self) -> Array:
+        """That each of the rounds does not fail (R,), by those of its learning rate that did.
+
+        One round more is counted as one that did not.
+        """
+        failed = Counter(round_.lr for round_ in self._tree.failed())
+        ended = Counter(schedule[-1].lr for schedule in self._tree.schedules if schedule)
+        return np.array(
+            [(1 + ended[one.lr]) / (1 + ended[one.lr] + failed[one.lr]) for one in self._rounds]
+        )
 
     def _in_flight(self, model: RoundModel) -> tuple[Array, Array]:
         """The points that rounds in flight are expected to add."""

@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_POWER = (
-    1.5  # experiments/alternatives/log.txt: no less hypervolume than by 1, and better networks
-)
+# Of accuracy, tried beside 1 and 2: experiments/alternatives/log.txt.
+_POWER = 1.5
 
 
 def utility(y: ArrayLike) -> NDArray[np.float64]:
@@ -18,6 +17,6 @@ def utility(y: ArrayLike) -> NDArray[np.float64]:
     return np.clip(y, 0, 1) ** _POWER
 
 
-def accuracy_for(utility: ArrayLike) -> NDArray[np.float64]:
+def accuracy_for(utilities: ArrayLike) -> NDArray[np.float64]:
     """The scaled accuracies of some utilities: the inverse of `utility`."""
-    return np.clip(utility, 0, 1) ** (1 / _POWER)
+    return np.clip(utilities, 0, 1) ** (1 / _POWER)

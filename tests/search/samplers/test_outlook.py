@@ -89,7 +89,7 @@ def test_the_plan_is_worth_the_most_at_the_least_price_at_which_it_fits_the_budg
             )
             if cost <= budget + 1e-9:
                 break
-        found = gain + WORLD.worth(children, COSTS, gain, left, budget)
+        found = gain + WORLD.worth(children, COSTS, gain, left, budget)[0]
         for place, plan in every.items():
             best = max(most - price * cost for most, cost in plan)
             assert found[place] == pytest.approx(best, abs=1e-9)

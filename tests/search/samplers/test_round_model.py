@@ -13,6 +13,7 @@ from search.samplers.round_model import (
     Beforehand,
     RoundModel,
     Rounds,
+    accuracy_of,
 )
 from search.samplers.utility import accuracy_for, utility
 
@@ -81,6 +82,7 @@ def test_it_is_the_textbook_s_gaussian_process() -> None:
     own = kernel(SEEN, SEEN, model.stretch) + model.noise**2 * np.eye(len(LEFT))
     cross = kernel(new, SEEN, model.stretch)
     departures = (logit(0.04 + 0.92 * LEFT) - SEEN.expected()) / SEEN.doubt()
+    departures = np.clip(departures, -4, 4)
     odds = new.expected() + new.doubt() * (cross @ np.linalg.solve(own, departures))
     mean, deviation = moments(odds, model.variance * model.noise**2 * new.doubt() ** 2)
     found = model.expect(pairs)
@@ -126,3 +128,18 @@ def test_it_believes_what_it_has_seen_of_large_networks_and_doubts_it_of_small_o
     assert doubt[0] == 1
     assert (np.diff(doubt) < 0).all()
     assert doubt[-1] == pytest.approx(Beforehand().least_doubt, rel=0.01)
+
+
+def test_one_ruined_network_is_not_the_rule() -> None:
+    """A round that left chance of a large network says little of small ones."""
+    sizes = np.linspace(0.1, 0.9, 12)
+    rounds, parents = described(12), (sizes + 0.05, np.full(12, 0.9))
+    rounds[:, 3:] = 0
+    usual = Rounds(sizes, rounds, *parents, ROOT)
+    left = accuracy_of(usual.expected())
+    ruined = Rounds(*(np.append(of, of[-1:], axis=0) for of in (sizes, rounds, *parents)), ROOT)
+    small = Rounds(sizes[:1, None], rounds[:1], *(of[:1, None] for of in parents), ROOT)
+    before = RoundModel.fit(usual, left).expect(small)
+    after = RoundModel.fit(ruined, np.append(left, 0)).expect(small)
+    assert after[0] == pytest.approx(before[0], abs=0.1)
+    assert (after[1] < 0.1).all()

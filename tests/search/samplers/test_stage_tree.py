@@ -120,7 +120,7 @@ def test_it_tries_everything_before_it_gives_up() -> None:
 
 
 def test_a_choice_that_always_fails_is_soon_left_alone() -> None:
-    """What failed counts as chance, or as much would be expected of it as before."""
+    """Or as much would be expected of it as before."""
     study, new_sampler = study_of(stage_of((), 0.9)), maker()
     failures = []
     for draw in range(40):
