@@ -34,7 +34,7 @@ from experiments.instruments.student_runner import (
     student_runner,
 )
 from experiments.instruments.subset import Images
-from experiments.samplers.simulated_search import Rounds as Runs
+from experiments.samplers.simulated_search import Rounds as RealRounds
 from pruning import Round, Schedule, Stage, StageStore, keep_freed_memory, width_mult
 from search.opening import scale_of
 from search.samplers.round_model import (
@@ -116,7 +116,7 @@ def rows_of(data: ImageData, asked: Run, seed: int) -> Iterator[dict[str, float]
     """Run the chains of a seed, and describe every round in its store."""
     runner = student_runner(data, seed=seed, root_epochs=asked.root_epochs)
     store = StageStore(asked.stages / runner.origin.stage_id(None, None))
-    runs = Runs(runner, store)
+    runs = RealRounds(runner, store)
     root = runs.root()
     classes = len(data.classes)
     scale = scale_of(by_params(student_architecture(classes)), classes)
@@ -172,7 +172,7 @@ def _constants(logs: Array) -> tuple[Beforehand, float]:
 def _surprise(rows: pd.DataFrame, constants: Beforehand, deviation: float) -> float:
     """Mean negative logarithm of the likelihood of what rounds left, but for a constant."""
     mean = []
-    for asked, left in _by_root(rows, constants):
+    for asked, left in by_root(rows, constants):
         scale = deviation * asked.doubt()
         off = (odds_of(left) - asked.expected()) / scale
         mean.append(np.log(scale) + (_FREEDOM + 1) / 2 * np.log1p(off**2 / _FREEDOM))
@@ -181,12 +181,14 @@ def _surprise(rows: pd.DataFrame, constants: Beforehand, deviation: float) -> fl
 
 def _error(rows: pd.DataFrame, constants: Beforehand) -> float:
     """Root mean square of what was expected less what was left, in scaled accuracy."""
-    errors = [accuracy_of(asked.expected()) - left for asked, left in _by_root(rows, constants)]
+    errors = [accuracy_of(asked.expected()) - left for asked, left in by_root(rows, constants)]
     return float(np.sqrt((np.concatenate(errors) ** 2).mean()))
 
 
-def _by_root(rows: pd.DataFrame, constants: Beforehand) -> Iterator[tuple[Rounds, Array]]:
-    """The rounds of each root, and what they left (n,)."""
+def by_root(
+    rows: pd.DataFrame, constants: Beforehand = BEFOREHAND
+) -> Iterator[tuple[Rounds, Array]]:
+    """The rounds of each root, as `run` wrote them, and what they left (n,)."""
     for root, some in rows.groupby("root"):
         asked = Rounds(
             x=some["x"].to_numpy(),

@@ -9,7 +9,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from pruning import Draft, NonFiniteError, Round, RoundRunner, Schedule, Stage, StageStore
 from search.campaign.early_stop import far_behind
@@ -22,6 +22,16 @@ from search.samplers.study import NewSampler, SamplerStudy
 Told: TypeAlias = Literal["stages", "trials"]
 
 _MOST_REPEATS = 200  # trials in a row that asked for nothing new, before a search gives up
+
+
+class Runs(Protocol):
+    """What runs rounds for a search."""
+
+    def root(self) -> Stage:
+        """The root."""
+
+    def child(self, parent: Stage, round_: Round) -> Stage | None:
+        """What a round makes of a stage; None if it diverges."""
 
 
 class Rounds:
@@ -125,7 +135,7 @@ class Curve:
 
 
 def simulate(
-    rounds: Rounds,
+    rounds: Runs,
     space: SearchSpace,
     scale: Scale,
     new_sampler: NewSampler,
@@ -153,7 +163,7 @@ class _Simulation:
 
     def __init__(
         self,
-        rounds: Rounds,
+        rounds: Runs,
         space: SearchSpace,
         scale: Scale,
         new_sampler: NewSampler,

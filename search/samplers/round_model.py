@@ -225,23 +225,27 @@ class RoundModel:
             near = self._alike(some.place()[:, 0], self.seen.place())
             alike = self._alike(some.described / _ROUND, self.seen.described / _ROUND)
             departures[:, same] += (near * self.weights) @ alike.T
-        return self._left(asked, departures)
+        return _moments(*self._odds(asked, departures))
 
     def expect_each(self, asked: Rounds) -> Array:
         """Mean utility of what is left by single rounds: arrays of (n,) and (n, 5)."""
+        return _moments(*self.odds_each(asked))[0]
+
+    def odds_each(self, asked: Rounds) -> tuple[Array, Array]:
+        """Log-odds of what is left by single rounds, and their deviations by noise: (n,) each."""
         near = self._alike(asked.place(), self.seen.place())
         alike = self._alike(asked.described / _ROUND, self.seen.described / _ROUND)
         trend = asked.trend() @ (self.seen.trend().T @ self.weights)
-        return self._left(asked, trend + (near * alike) @ self.weights)[0]
+        return self._odds(asked, trend + (near * alike) @ self.weights)
 
     def _alike(self, a: Array, b: Array) -> Array:
         alike: Array = np.exp(-0.5 * _squared_distances(a, b) / self.stretch**2)
         return alike
 
-    def _left(self, asked: Rounds, departures: Array) -> tuple[Array, Array]:
+    def _odds(self, asked: Rounds, departures: Array) -> tuple[Array, Array]:
         doubt = np.broadcast_to(asked.doubt(), departures.shape)
         odds = asked.expected() + doubt * departures
-        return _moments(odds, self.noise * np.sqrt(self.variance) * doubt)
+        return odds, self.noise * np.sqrt(self.variance) * doubt
 
 
 def odds_of(accuracy: Array) -> Array:
