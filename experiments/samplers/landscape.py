@@ -3,11 +3,12 @@ r"""Searches on landscapes that were learnt from real rounds: many of them, some
     python -m experiments.samplers.landscape digits.csv fashion-mnist.csv --searches 12
 
 Takes files of `experiments.samplers.expectation run`. All rounds of one root teach a `RoundModel`;
-its word, and noise as it found it, is what every round of a search leaves there. So one can see
-what a change of the sampler, or of its choices, does before it is tried on real images, where a
-search takes a minute or two and two of the same settings lie .01 to .02 apart. What a model does
-not know a search on it cannot find out: networks better than the root, for one, and it begins with
-the sampler's own expectations. Differences here are to be confirmed on real rounds.
+its word, and noise as it found it, is what every round of a search leaves there, but nothing
+better than the best of those rounds, on which the model would build ever better ones. So one can
+see what a change of the sampler, or of its choices, does before it is tried on real images, where
+a search takes a minute or two and two of the same settings lie .01 to .02 apart. What the model
+does not know a search on it cannot find out, and it begins with the sampler's own expectations:
+differences here are to be confirmed on real rounds.
 
 Printed for each file: the hypervolume of the default search, and its accuracy with at most so many
 parameters, means ± half of the 95 % interval. Searches share out the roots.
@@ -72,12 +73,14 @@ class Landscape:
 
     Attributes:
         model: What rounds leave.
+        most: Scaled accuracy that none exceeds.
         pricing: What networks cost.
         scale: The axes on which the model thinks.
         seed: Of the luck of rounds.
     """
 
     model: RoundModel
+    most: float
     pricing: Pricing
     scale: Scale
     seed: int
@@ -87,7 +90,8 @@ class Landscape:
         """From rounds that `expectation run` wrote, those of the root whose turn it is."""
         roots = list(by_root(rows))
         seen, left = roots[seed % len(roots)]
-        return cls(model=RoundModel.fit(seen, left), pricing=pricing, scale=scale, seed=seed)
+        model, most = RoundModel.fit(seen, left), max(seen.root, left.max())
+        return cls(model=model, most=most, pricing=pricing, scale=scale, seed=seed)
 
     def root(self) -> Stage:
         """Has the accuracy of the root that is stood for."""
@@ -105,7 +109,8 @@ class Landscape:
         )
         odds, deviation = self.model.odds_each(asked)
         luck = np.random.default_rng(int(self._id(schedule), 16)).standard_normal()
-        return self._stage(parent.id, schedule, float(accuracy_of(odds + luck * deviation)[0]))
+        left = float(accuracy_of(odds + luck * deviation)[0])
+        return self._stage(parent.id, schedule, min(left, self.most))
 
     def _stage(self, parent: str | None, schedule: Schedule, scaled: float) -> Stage:
         """Of which a search asks no more than its place, its size and its accuracy."""

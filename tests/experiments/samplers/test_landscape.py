@@ -59,6 +59,15 @@ def test_rounds_leave_what_they_were_seen_to_leave() -> None:
     assert low.std() > 0.01
 
 
+def test_nothing_is_better_than_all_that_was_seen() -> None:
+    landscape = learnt(0, 0.3)
+    long = Round(rate=0.99, epochs=4000, lr=0.1)
+    stage = landscape.root()
+    for _ in range(4):
+        stage = landscape.child(stage, long)
+    assert SCALE.y([stage.val_accuracy]) == pytest.approx(ROOTS[0])
+
+
 def test_the_command_tells_what_searches_found(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
