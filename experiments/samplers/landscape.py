@@ -33,7 +33,7 @@ from experiments.instruments.spread import interval
 from experiments.instruments.student_runner import by_params, student_architecture
 from experiments.samplers.expectation import by_root
 from experiments.samplers.simulated_search import Usage, simulate
-from pruning import Round, Schedule, Stage
+from pruning import Round, Schedule, Stage, width_mult
 from search.configuration import SearchConfig
 from search.front.cost import Pricing
 from search.front.hypervolume import Scale
@@ -132,7 +132,7 @@ class Landscape:
         )
 
     def _params(self, schedule: Schedule) -> int:
-        return int(self.pricing.at(float(np.prod([round_.rate for round_ in schedule]))))
+        return int(self.pricing.at(width_mult(schedule)))
 
     def _id(self, schedule: Schedule) -> str:
         return hashlib.sha256(repr((self.seed, schedule)).encode()).hexdigest()[:16]
