@@ -21,7 +21,7 @@ DEFAULT_ROOT_EPOCHS = 60
 DEFAULT_EPOCHS = 300
 """Of a search that is given neither `--max-epochs` nor `--trials`."""
 
-_STUDENT_LRS, _OTHER_LRS = (3e-2,), (5e-3, 1.5e-2)  # experiments/alternatives/log.txt
+_STUDENT_LRS, _OTHER_LRS = (1.5e-2, 3e-2, 6e-2), (5e-3, 1.5e-2)  # experiments/alternatives/log.txt
 
 
 def _flag(metavar: str, text: str, *, default: str | None = None) -> Any:
@@ -245,7 +245,7 @@ class SearchConfig:
         _flag(
             "RATE ...", "Choices of a round's rate: the share of the present width that is kept."
         ),
-    ] = (0.1, 0.6, 0.8)
+    ] = (0.1, 0.35, 0.6, 0.8)
     epochs: Annotated[
         tuple[int, ...], _flag("N ...", "Choices of a round's fine-tuning epochs.")
     ] = (10, 20, 40)
@@ -254,7 +254,7 @@ class SearchConfig:
         _flag(
             "LR ...",
             "Choices of a round's learning rate.",
-            default="0.03, or 0.005 0.015 with another --model than student",
+            default="0.015 0.03 0.06, or 0.005 0.015 with another --model than student",
         ),
     ] = None
     allocations: Annotated[

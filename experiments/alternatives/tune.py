@@ -8,8 +8,8 @@ from experiments.alternatives.arms import cut_rounds, scratch_rounds
 from experiments.alternatives.case import Case
 
 _ARMS = {
-    "scratch": (scratch_rounds, (2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2)),
-    "cut": (cut_rounds, (2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2)),
+    "scratch": (scratch_rounds, (4e-3, 8e-3, 1.6e-2, 3e-2, 6e-2)),
+    "cut": (cut_rounds, (4e-3, 8e-3, 1.6e-2, 3e-2, 6e-2)),
 }
 
 

@@ -18,6 +18,7 @@ mean square error of accuracy. Rounds that start fresh are left out.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,7 @@ _DEVIATION = 0.7  # of the smallest networks' log-odds, to begin with
 _FREEDOM = 5  # degrees of it
 _RESTARTS = 3
 _NARROWEST = 1 / 320  # to which chains lead
+_LRS = 0.008, 0.015, 0.03, 0.06, 0.12
 
 
 def _round(rate: float, epochs: int, lr: float = 0.015) -> Round:
@@ -64,6 +66,13 @@ def _chain(*first: Round, then: Round) -> Schedule:
     return (*first, *(then,) * count)
 
 
+def _each_lr() -> Iterator[Schedule]:
+    """From every network of a chain one round at each learning rate."""
+    down = _round(0.1, 20, 0.03), *(_round(0.6, 20, 0.03),) * 4
+    for depth, step, lr in product(range(1, 6), ((0.8, 10), (0.6, 10), (0.6, 20)), _LRS):
+        yield (*down[:depth], _round(*step, lr))
+
+
 CHAINS = (
     _chain(_round(0.1, 20), then=_round(0.6, 20)),
     _chain(_round(0.1, 20, 0.03), then=_round(0.6, 20, 0.03)),
@@ -74,6 +83,7 @@ CHAINS = (
     _chain(_round(0.1, 40, 0.03), then=_round(0.8, 20, 0.03)),
     _chain(_round(0.3, 5), then=_round(0.6, 5, 0.03)),
     *((_round(width, 40),) for width in (0.02, 0.04, 0.08, 0.2)),
+    *_each_lr(),
 )
 
 

@@ -38,7 +38,8 @@ class Beforehand:
     """What rounds are expected to leave before any was seen, and how certainly.
 
     Networks of size x allow an accuracy of 1 - exp(-(x / knee)^2), in log-odds more for each
-    doubling of a round's epochs and for greater learning rates, but no more than the root has:
+    doubling of a round's epochs, and less by the square of the decades by which its learning rate
+    is not the best, which is the higher the smaller the network; but no more than the root has:
     near that accuracy a doubling counts much less. By what a network is better than its own size
     usually is, a gentle round's is better, too. What is left departs from all this widely where
     networks are small, and little where they are nearly as good as the root.
@@ -50,7 +51,9 @@ class Beforehand:
         knee: Scaled cost below which networks lose.
         sharpness: With which the root's accuracy is a limit.
         doubled: Log-odds for a doubling of the epochs.
-        tenfold: Log-odds for ten times the learning rate.
+        best_lr: Learning rate that is the best for networks of scaled cost 0.
+        cooling: Decades by which it is lower at scaled cost 1.
+        off_lr: Log-odds lost a decade off the best learning rate.
         inherited: Share of the network's excess that a round of rate 1 keeps; others keep less in
             proportion.
         polished: Log-odds for a doubling of the epochs at the limit, too.
@@ -58,11 +61,13 @@ class Beforehand:
         least_doubt: Share of the smallest networks' departures that those of all others exceed.
     """
 
-    knee: float = 0.22
+    knee: float = 0.204
     sharpness: float = 1.5
-    doubled: float = 0.25
-    tenfold: float = 0.75
-    inherited: float = 0.75
+    doubled: float = 0.35
+    best_lr: float = 0.06
+    cooling: float = 0.75
+    off_lr: float = 0.95
+    inherited: float = 0.85
     polished: float = 0.045
     steadied: float = 0.13
     least_doubt: float = 0.07
@@ -115,8 +120,10 @@ class Rounds:
 
     def expected(self) -> Array:
         """Log-odds that are left, before anything was seen."""
-        size, _, doublings, decades, inherited = self._effects()
-        done = self.before.doubled * doublings + self.before.tenfold * decades
+        size, _, doublings, _, inherited = self._effects()
+        off = self.described[..., LOG_LR] - np.log10(self.before.best_lr)
+        off = off + self.before.cooling * self.x
+        done = self.before.doubled * doublings - self.before.off_lr * off**2
         polish = self.before.polished * (self.described[..., LOG_EPOCHS] - _MANY_EPOCHS)
         odds: Array = self._capped(size + done) + polish + self.before.inherited * inherited
         return odds

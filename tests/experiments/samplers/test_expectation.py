@@ -22,7 +22,9 @@ def test_constants_are_found_in_the_rounds_that_they_made(
         knee=0.3,
         sharpness=2.0,
         doubled=0.2,
-        tenfold=0.7,
+        best_lr=0.05,
+        cooling=0.5,
+        off_lr=0.8,
         inherited=0.4,
         polished=0.1,
         steadied=0.2,
@@ -36,7 +38,7 @@ def test_constants_are_found_in_the_rounds_that_they_made(
             for rate, epochs, lr in zip(
                 random.choice([0.1, 0.6, 0.8], COUNT),
                 random.choice([5, 10, 40], COUNT),
-                random.choice([0.005, 0.03], COUNT),
+                random.choice([0.003, 0.015, 0.08], COUNT),
                 strict=True,
             )
         ]
