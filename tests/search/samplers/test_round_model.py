@@ -97,9 +97,9 @@ def test_its_kernel_is_the_likeliest_of_those_it_tries() -> None:
     assert RoundModel.fit(SEEN, accuracy_of(SEEN.expected() + noise)).noise == 0.6
 
 
-def before(*, x: Array, y: float, rate: float = 0.5, epochs: int = 8) -> Array:
+def before(*, x: Array, y: float, rate: float = 0.5, epochs: int = 8, lr: float = 0.01) -> Array:
     """Accuracies that are expected before anything was seen, of networks twice as large."""
-    round_ = np.array([[np.log2(rate), np.log2(epochs + 0.5), -2.0, 0, 0]])
+    round_ = np.array([[np.log2(rate), np.log2(epochs + 0.5), np.log10(lr), 0, 0]])
     parents = np.minimum(x + 0.1, 1)[:, None], np.full((len(x), 1), y)
     return accuracy_for(NOTHING.expect(Rounds(x[:, None], round_, *parents, ROOT))[0][:, 0])
 
@@ -112,6 +112,15 @@ def test_before_anything_is_seen_it_knows_what_small_networks_are_like() -> None
     assert (before(x=sizes, y=0.9, epochs=32) > usual).all()
     assert (before(x=sizes, y=0.95) > usual).all()  # the round inherits
     assert (before(x=sizes, y=0.9) - before(x=sizes, y=0.5) > 0.02).all()
+
+
+def test_before_anything_is_seen_small_networks_are_known_to_bear_high_learning_rates() -> None:
+    small, large = np.array([0.15]), np.array([0.7])
+    high, low, lowest = 0.06, 0.015, 1e-6
+    assert before(x=small, y=0.9, lr=high) > before(x=small, y=0.9, lr=low) + 0.02
+    assert before(x=large, y=0.9, lr=high) < before(x=large, y=0.9, lr=low)
+    far = before(x=large, y=0.9, lr=1e-4)  # than which none is known to be worse
+    assert before(x=large, y=0.9, lr=lowest) == far > 0.5
 
 
 def test_what_starts_fresh_inherits_nothing() -> None:
