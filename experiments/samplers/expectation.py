@@ -7,13 +7,14 @@ r"""What to expect of a round before a search has seen any.
     python -m experiments.samplers.expectation fit digits.csv fashion-mnist.csv
 
 `run` trains a root for each seed, runs chains of rounds from it, long and short, gentle and harsh,
-and writes a row for each round in the folder of stages, those of other scripts among them: sizes
-and accuracies, scaled as samplers see them, before and after it. `fit` looks for the constants of
-`Beforehand` under which what these rounds left is the likeliest: departures from what is expected,
-in log-odds, are taken to have Student's t distribution with 5 degrees of freedom, of a scale that
-`doubt` tells up to a factor; every set counts alike. Printed: today's constants and the fitted
-ones, with the factor, each set's mean negative log-likelihood (but for a constant), and its root
-mean square error of accuracy. Rounds that start fresh are left out.
+tries five learning rates on networks of one of them, and writes a row for each round in the folder
+of stages, those of other scripts among them: sizes and accuracies, scaled as samplers see them,
+before and after it. `fit` looks for the constants of `Beforehand` under which what these rounds
+left is the likeliest: departures from what is expected, in log-odds, are taken to have Student's t
+distribution with 5 degrees of freedom, of a scale that `doubt` tells up to a factor; every set
+counts alike. Printed: today's constants and the fitted ones, with the factor, each set's mean
+negative log-likelihood (but for a constant), and its root mean square error of accuracy. Rounds
+that start fresh are left out.
 """
 
 from collections.abc import Iterator, Sequence
