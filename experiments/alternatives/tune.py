@@ -7,10 +7,8 @@ import pandas as pd
 from experiments.alternatives.arms import cut_rounds, scratch_rounds
 from experiments.alternatives.case import Case
 
-_ARMS = {
-    "scratch": (scratch_rounds, (4e-3, 8e-3, 1.6e-2, 3e-2, 6e-2)),
-    "cut": (cut_rounds, (4e-3, 8e-3, 1.6e-2, 3e-2, 6e-2)),
-}
+_ARMS = {"scratch": scratch_rounds, "cut": cut_rounds}
+_LRS = 4e-3, 8e-3, 1.6e-2, 3e-2, 6e-2
 
 
 def rows(case: Case) -> list[dict[str, object]]:
@@ -20,8 +18,8 @@ def rows(case: Case) -> list[dict[str, object]]:
         Columns arm, seed, params, lr, val_accuracy; a network that diverges has accuracy 0.
     """
     found: list[dict[str, object]] = []
-    for arm, (rounds_of, lrs) in _ARMS.items():
-        for lr in lrs:
+    for arm, rounds_of in _ARMS.items():
+        for lr in _LRS:
             rounds = rounds_of(case, (lr,))
             for round_, stage in zip(rounds, case.children(rounds), strict=True):
                 channels = case.architecture.channels_at(round_.rate)

@@ -27,7 +27,6 @@ _STRETCH = (0.7, 1.4)  # of all length scales
 _NOISE = (0.15, 0.3, 0.6)  # standard deviation, relative to the signal's
 _PRIOR_DEVIATION = 0.7  # of the smallest networks' log-odds
 _PRIOR_WEIGHT = 6.0  # how many observations that is worth
-_FARTHEST_LR = 1.0  # decades off the best learning rate that count: none farther was measured
 _FARTHEST = 4.0  # departure that counts: one ruined network is not the rule
 _LEAST_DEVIATION = 1e-9  # of utility, where all that is likely is clipped
 _ABSCISSAS = np.array([-np.sqrt(3), 0, np.sqrt(3)])  # of three-point Gauss-Hermite quadrature
@@ -54,7 +53,7 @@ class Beforehand:
         doubled: Log-odds for a doubling of the epochs.
         best_lr: Learning rate that is the best for networks of scaled cost 0.
         cooling: Decades by which it is lower at scaled cost 1.
-        off_lr: Log-odds lost a decade off the best learning rate; farther off no more.
+        off_lr: Log-odds lost a decade off the best learning rate, and by each decade farther off.
         inherited: Share of the network's excess that a round of rate 1 keeps; others keep less in
             proportion.
         polished: Log-odds for a doubling of the epochs at the limit, too.
@@ -123,8 +122,8 @@ class Rounds:
         """Log-odds that are left, before anything was seen."""
         size, _, doublings, _, inherited = self._effects()
         best_lr = np.log10(self.before.best_lr) - self.before.cooling * self.x
-        off = np.clip(self.described[..., LOG_LR] - best_lr, -_FARTHEST_LR, _FARTHEST_LR)
-        done = self.before.doubled * doublings - self.before.off_lr * off**2
+        off = np.abs(self.described[..., LOG_LR] - best_lr)
+        done = self.before.doubled * doublings - self.before.off_lr * np.minimum(off**2, off)
         polish = self.before.polished * (self.described[..., LOG_EPOCHS] - _MANY_EPOCHS)
         odds: Array = self._capped(size + done) + polish + self.before.inherited * inherited
         return odds

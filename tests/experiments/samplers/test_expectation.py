@@ -38,7 +38,7 @@ def test_constants_are_found_in_the_rounds_that_they_made(
             for rate, epochs, lr in zip(
                 random.choice([0.1, 0.6, 0.8], COUNT),
                 random.choice([5, 10, 40], COUNT),
-                random.choice([0.003, 0.015, 0.08], COUNT),
+                random.choice([0.008, 0.02, 0.08], COUNT),
                 strict=True,
             )
         ]
