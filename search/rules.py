@@ -59,7 +59,8 @@ def _counts(config: "SearchConfig") -> Iterator[_Rule]:
 
 def _choices(config: "SearchConfig") -> Iterator[_Rule]:
     """Of each round."""
-    rates, epochs, lrs, starts = config.rates, config.epochs, config.learning_rates, config.starts
+    rates, epochs, starts = config.rates, config.round_epochs, config.starts
+    lrs = config.learning_rates
     choices: tuple[tuple[str, tuple[object, ...], str, bool], ...] = (
         ("rates", rates, "numbers in (0, 1]", all(0 < rate <= 1 for rate in rates)),
         ("epochs", epochs, "numbers of at least 0", all(one >= 0 for one in epochs)),

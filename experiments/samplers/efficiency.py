@@ -13,7 +13,8 @@ a candidate, rounds shared with earlier trials are free, trials that fall far be
 and after a trial that asked for nothing new the next one is drawn at random, since some would ask
 for the same until the end.
 `stage-tree` plans for all of its epochs, so that its curve says little of what it would find with
-fewer; `stage-tree 1/4` is a search with a quarter of them.
+fewer; `stage-tree 1/4` is a search with a quarter of them, whose default choices of rounds have a
+shorter one. `short rounds` are stock samplers with these choices and the whole budget.
 Two arms have less. `optuna default` is TPE as Optuna makes it, told of each schedule's end only;
 shared rounds are still free and every round still a candidate. `stock usage` is what a search
 with Optuna and no stage store costs: the last round of each trial is the result, and every trial
@@ -64,12 +65,14 @@ class Arm:
         usage: What it is told, and what is charged.
         max_rounds: Rounds that a schedule may have.
         share: Of the budget, that it has.
+        choices_for: Share of the budget, of whose default choices its rounds are.
     """
 
     make: MakerOf
     usage: Usage = _EVERYTHING
     max_rounds: int = 16
     share: float = 1.0
+    choices_for: float = 1.0
 
 
 def _named(name: SamplerName) -> MakerOf:
@@ -91,12 +94,14 @@ def _univariate(space: SearchSpace, scale: Scale, pricing: Pricing, seed: int) -
 
 ARMS = {
     "stage-tree": Arm(make=_named("stage-tree")),
-    "stage-tree 1/4": Arm(make=_named("stage-tree"), share=0.25),
+    "stage-tree 1/4": Arm(make=_named("stage-tree"), share=0.25, choices_for=0.25),
     "tpe": Arm(make=_named("tpe")),
     "tpe univariate": Arm(make=_univariate),
     "nsga2": Arm(make=_named("nsga2")),
     "gp": Arm(make=_named("gp")),
     "random": Arm(make=_named("random")),
+    "tpe short rounds": Arm(make=_named("tpe"), choices_for=0.25),
+    "random short rounds": Arm(make=_named("random"), choices_for=0.25),
     "tpe 5 rounds": Arm(make=_named("tpe"), max_rounds=5),
     "gp 5 rounds": Arm(make=_named("gp"), max_rounds=5),
     "random 5 rounds": Arm(make=_named("random"), max_rounds=5),
@@ -171,7 +176,8 @@ def _run_arm(
     seed: int,
     asked: Efficiency,
 ) -> Curve:
-    space = SearchConfig(max_rounds=arm.max_rounds).space()
+    chosen_for = int(arm.choices_for * asked.budget)
+    space = SearchConfig(max_rounds=arm.max_rounds, max_epochs=chosen_for).space()
     return simulate(
         rounds,
         space,

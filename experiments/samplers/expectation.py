@@ -70,7 +70,8 @@ def _chain(*first: Round, then: Round) -> Schedule:
 def _each_lr() -> Iterator[Schedule]:
     """From every network of a chain one round at each learning rate."""
     down = _round(0.1, 20, 0.03), *(_round(0.6, 20, 0.03),) * 4
-    for depth, step, lr in product(range(1, 6), ((0.8, 10), (0.6, 10), (0.6, 20)), _LRS):
+    steps = (0.8, 5), (0.8, 10), (0.6, 10), (0.6, 20)
+    for depth, step, lr in product(range(1, 6), steps, _LRS):
         yield (*down[:depth], _round(*step, lr))
 
 
@@ -83,6 +84,9 @@ CHAINS = (
     (_round(0.6, 20),) * 3,
     _chain(_round(0.1, 40, 0.03), then=_round(0.8, 20, 0.03)),
     _chain(_round(0.3, 5), then=_round(0.6, 5, 0.03)),
+    _chain(_round(0.1, 10, 0.03), then=_round(0.8, 5, 0.03)),
+    _chain(_round(0.1, 10, 0.03), then=_round(0.8, 5, 0.06)),
+    _chain(_round(0.35, 5, 0.03), _round(0.35, 5, 0.03), then=_round(0.6, 5, 0.06)),
     *((_round(width, 40),) for width in (0.02, 0.04, 0.08, 0.2)),
     *_each_lr(),
 )

@@ -17,7 +17,7 @@ parameters, means ± half of the 95 % interval. Searches share out the roots.
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
@@ -41,7 +41,6 @@ from search.opening import scale_of
 from search.samplers.by_name import sampler_maker
 from search.samplers.round_model import RoundModel, Rounds, accuracy_of, describe
 
-_CHOICES = SearchConfig().space()  # of the command by default
 _NARROWEST = 1 / 64  # of the sizes at which accuracy is told
 
 
@@ -59,10 +58,10 @@ class Searches:
     """Epochs of each."""
     workers: int = 2
     """Simulated workers of each."""
-    rates: tuple[float, ...] = _CHOICES.rates
+    rates: tuple[float, ...] = SearchConfig().rates
     """Of rounds."""
-    epochs: tuple[int, ...] = _CHOICES.epochs
-    """Of rounds."""
+    epochs: tuple[int, ...] | None = None
+    """Of rounds; the command's for this budget where none are given."""
     processes: int = 1
     """Searches that are run at a time, a core each."""
 
@@ -154,7 +153,8 @@ def _searched(seed: int, path: Path, asked: Searches) -> dict[str, float]:
     pricing, scale = by_params(architecture), scale_of(by_params(architecture), asked.classes)
     rows = pd.read_csv(path)
     landscape = Landscape.learnt(rows[rows["fresh"] == 0], pricing, scale, seed=seed)
-    space = replace(_CHOICES, rates=asked.rates, epochs=asked.epochs)
+    chosen = SearchConfig(max_epochs=asked.budget, rates=asked.rates, epochs=asked.epochs)
+    space = chosen.space()
     curve = simulate(
         landscape,
         space,

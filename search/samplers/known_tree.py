@@ -89,6 +89,11 @@ class KnownTree:
         """Places in `schedules` of the stages' parents (n,); -1 where there is none."""
         return np.array(self._parents, dtype=np.intp)
 
+    @property
+    def epochs(self) -> int:
+        """Of all rounds that were asked for, whatever came of them."""
+        return sum(round_.epochs for rounds in self._asked.values() for round_ in rounds)
+
     def failed(self) -> Iterator[Round]:
         """Rounds that came to nothing when run on a stage."""
         for schedule in self._settled:

@@ -11,7 +11,7 @@ from scipy.linalg import cho_solve, cholesky
 from scipy.special import expit, logit
 
 from pruning import Round
-from search.samplers.utility import utility
+from search.samplers.utility import Utility
 
 Array = NDArray[np.float64]
 
@@ -20,6 +20,7 @@ LOG_RATE, LOG_EPOCHS, LOG_LR, FRESH, GLOBAL = range(5)  # columns of rounds
 _MARGIN = 0.04  # by which accuracies are drawn in from chance and from 1 for finite log-odds
 _FEW_EPOCHS, _USUAL_EPOCHS, _MANY_EPOCHS = np.log2([5, 10.5, 40.5])
 _USUAL_LR = -2.0
+_USUAL_RATE = 0.6
 _TREND = np.array([0.5, 0.3, 0.2, 0.2, 0.3, 0.3])  # deviations of slopes, of the smallest networks
 _SIZE, _ODDS = 0.15, 1.0  # length scales, in scaled costs and in log-odds
 _ROUND = np.array([2.0, 2.0, 0.5, 0.5, 1.0])  # length scales, in the order of a round's columns
@@ -38,7 +39,8 @@ class Beforehand:
     """What rounds are expected to leave before any was seen, and how certainly.
 
     Networks of size x allow an accuracy of 1 - exp(-(x / knee)^2), in log-odds more for each
-    doubling of a round's epochs, and less by the square of the decades by which its learning rate
+    doubling of the epochs, of which the weights that a round keeps bring some along, so that a
+    gentle one may be short; and less by the square of the decades by which its learning rate
     is not the best, which is the higher the smaller the network; but no more than the root has:
     near that accuracy a doubling counts much less. By what a network is better than its own size
     usually is, a gentle round's is better, too. What is left departs from all this widely where
@@ -54,6 +56,7 @@ class Beforehand:
         best_lr: Learning rate that is the best for networks of scaled cost 0.
         cooling: Decades by which it is lower at scaled cost 1.
         off_lr: Log-odds lost a decade off the best learning rate, and by each decade farther off.
+        carried: Epochs that weights bring along, if all are kept; else less in proportion.
         inherited: Share of the network's excess that a round of rate 1 keeps; others keep less in
             proportion.
         polished: Log-odds for a doubling of the epochs at the limit, too.
@@ -61,16 +64,17 @@ class Beforehand:
         least_doubt: Share of the smallest networks' departures that those of all others exceed.
     """
 
-    knee: float = 0.204
-    sharpness: float = 1.5
-    doubled: float = 0.35
+    knee: float = 0.228
+    sharpness: float = 1.6
+    doubled: float = 0.43
     best_lr: float = 0.06
-    cooling: float = 0.75
-    off_lr: float = 0.95
-    inherited: float = 0.85
-    polished: float = 0.045
-    steadied: float = 0.13
-    least_doubt: float = 0.07
+    cooling: float = 0.85
+    off_lr: float = 1.0
+    carried: float = 10.0
+    inherited: float = 0.7
+    polished: float = 0.06
+    steadied: float = 0.15
+    least_doubt: float = 0.066
 
 
 BEFOREHAND = Beforehand()
@@ -120,10 +124,11 @@ class Rounds:
 
     def expected(self) -> Array:
         """Log-odds that are left, before anything was seen."""
-        size, _, doublings, _, inherited = self._effects()
+        size, *_, inherited = self._effects()
+        trained = self._trained(self._kept(), np.exp2(self.described[..., LOG_EPOCHS]))
         best_lr = np.log10(self.before.best_lr) - self.before.cooling * self.x
         off = np.abs(self.described[..., LOG_LR] - best_lr)
-        done = self.before.doubled * doublings - self.before.off_lr * np.minimum(off**2, off)
+        done = trained - self.before.off_lr * np.minimum(off**2, off)
         polish = self.before.polished * (self.described[..., LOG_EPOCHS] - _MANY_EPOCHS)
         odds: Array = self._capped(size + done) + polish + self.before.inherited * inherited
         return odds
@@ -136,19 +141,28 @@ class Rounds:
 
     def _effects(self) -> tuple[Array, Array, Array, Array, Array]:
         done = self.described
-        rate, fresh = np.exp2(done[..., LOG_RATE]), done[..., FRESH]
         return (
             self._allowed(self.x),
             done[..., LOG_RATE],
             done[..., LOG_EPOCHS] - _FEW_EPOCHS,
             done[..., LOG_LR] - _USUAL_LR,
-            rate * (1 - fresh) * self._excess(),
+            self._kept() * self._excess(),
         )
+
+    def _kept(self) -> Array:
+        """Share of the channels that keep their weights."""
+        kept: Array = np.exp2(self.described[..., LOG_RATE]) * (1 - self.described[..., FRESH])
+        return kept
+
+    def _trained(self, kept: Array | float, epochs: Array | float) -> Array:
+        """Log-odds by epochs, those counted that what is kept had before."""
+        all_epochs = epochs + self.before.carried * kept
+        trained: Array = self.before.doubled * (np.log2(all_epochs) - _FEW_EPOCHS)
+        return trained
 
     def _excess(self) -> Array:
         """Log-odds by which networks are better than those of their sizes usually are."""
-        doublings = _USUAL_EPOCHS - _FEW_EPOCHS
-        usual = self._allowed(self.x_before) + self.before.doubled * doublings
+        usual = self._allowed(self.x_before) + self._trained(_USUAL_RATE, 2**_USUAL_EPOCHS)
         polish = self.before.polished * (_USUAL_EPOCHS - _MANY_EPOCHS)
         excess: Array = odds_of(self.y_before) - self._capped(usual) - polish
         return excess
@@ -214,12 +228,13 @@ class RoundModel:
         assert best is not None
         return best[1]
 
-    def expect(self, asked: Rounds) -> tuple[Array, Array]:
+    def expect(self, asked: Rounds, utility: Utility) -> tuple[Array, Array]:
         """What each of some rounds leaves of each of some networks, if the model is right.
 
         Args:
             asked: What is left (m, r), the same for rounds of one rate; the rounds (r, 5); and
                 the networks (m, 1).
+            utility: Of accuracies.
 
         Returns:
             Mean of the utility, and its standard deviation by noise alone: (m, r) each.
@@ -232,11 +247,11 @@ class RoundModel:
             near = self._alike(some.place()[:, 0], self.seen.place())
             alike = self._alike(some.described / _ROUND, self.seen.described / _ROUND)
             departures[:, same] += (near * self.weights) @ alike.T
-        return _moments(*self._odds(asked, departures))
+        return _moments(*self._odds(asked, departures), utility)
 
-    def expect_each(self, asked: Rounds) -> Array:
+    def expect_each(self, asked: Rounds, utility: Utility) -> Array:
         """Mean utility of what is left by single rounds: arrays of (n,) and (n, 5)."""
-        return _moments(*self.odds_each(asked))[0]
+        return _moments(*self.odds_each(asked), utility)[0]
 
     def odds_each(self, asked: Rounds) -> tuple[Array, Array]:
         """Log-odds of what is left by single rounds, and their deviations by noise: (n,) each."""
@@ -267,9 +282,9 @@ def accuracy_of(odds: Array) -> Array:
     return accuracy
 
 
-def _moments(odds: Array, deviation: Array) -> tuple[Array, Array]:
+def _moments(odds: Array, deviation: Array, utility: Utility) -> tuple[Array, Array]:
     """Mean and deviation of the utility of accuracies whose log-odds are Gaussian."""
-    y = utility(accuracy_of(odds[..., None] + deviation[..., None] * _ABSCISSAS))
+    y = utility.of(accuracy_of(odds[..., None] + deviation[..., None] * _ABSCISSAS))
     mean = y @ _WEIGHTS
     deviation = np.sqrt(((y - mean[..., None]) ** 2) @ _WEIGHTS)
     return mean, np.maximum(deviation, _LEAST_DEVIATION)

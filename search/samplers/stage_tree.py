@@ -21,7 +21,7 @@ from search.samplers.prospects import Prospects
 from search.samplers.round_model import Array, RoundModel, Rounds, describe
 from search.samplers.space import SearchSpace
 from search.samplers.study import affordable_epochs, distributions
-from search.samplers.utility import accuracy_for, utility
+from search.samplers.utility import Utility
 
 _PARENTS = 50  # that are looked at for one proposal
 _OBSERVATIONS = 200  # that the model learns from
@@ -127,9 +127,10 @@ class StageTreeSampler(BaseSampler):
             schedules, depths = [()], np.zeros(1, np.intp)
             widths, x, y = np.ones(1), np.ones(1), np.ones(1)
         behind = heights(x, y, x) - y
-        model = self._learnt(widths, y, behind)
+        model, utility = self._learnt(widths, y, behind), self._utility(budget)
         ahead = on_front(x, y)  # all that a front needs; quicker than all that there is
-        front = Front(x[ahead], utility(y[ahead])).with_points(*self._in_flight(model))
+        front = Front(x[ahead], utility.of(y[ahead]))
+        front = front.with_points(*self._in_flight(model, utility))
         left, chances = self._space.max_rounds - depths, self._chances()
         order = np.lexsort((x, behind))
         nearest = order[left[order] > 0]
@@ -139,10 +140,10 @@ class StageTreeSampler(BaseSampler):
             if not open_.any():
                 continue
             asked = self._asked(widths[some], x[some], y[some])
-            children = Children(asked.x, *model.expect(asked))
+            children = Children(asked.x, *model.expect(asked, utility))
             luck = self._random.uniform(1 - _TIE, 1, open_.shape) * chances
             gain = children.gain(front) * luck
-            then, price = self._outlook(model, front).worth(
+            then, price = self._outlook(model, front, utility).worth(
                 children,
                 self._costs,
                 np.where(open_, gain, -np.inf),
@@ -182,7 +183,7 @@ class StageTreeSampler(BaseSampler):
         open_[[self._place[round_] for round_ in self._tree.asked(parent)]] = False
         return open_
 
-    def _outlook(self, model: RoundModel, front: Front) -> Outlook:
+    def _outlook(self, model: RoundModel, front: Front, utility: Utility) -> Outlook:
         """What may be planned from any network, as far as the model tells.
 
         Of rounds that differ in the learning rate alone a plan takes the best.
@@ -191,8 +192,8 @@ class StageTreeSampler(BaseSampler):
         columns = {self._tree.x_at(width): width for width in _WIDTHS}
         grid = Grid(front, np.array(list(columns)))
         widths = np.repeat(list(columns.values()), len(grid.x) // len(columns))
-        asked = self._asked(widths, grid.x, accuracy_for(grid.y))
-        every = model.expect(asked)
+        asked = self._asked(widths, grid.x, utility.accuracy(grid.y))
+        every = model.expect(asked, utility)
         best = np.column_stack([places[every[0][:, places].argmax(1)] for places in self._alike])
         mean, deviation = (np.take_along_axis(of, best, axis=1) for of in every)
         children = Children(asked.x[:, first], mean, deviation)
@@ -210,6 +211,11 @@ class StageTreeSampler(BaseSampler):
             y_before=y[:, None],
             root=self._root_accuracy(),
         )
+
+    def _utility(self, budget: float) -> Utility:
+        """By what the whole search may spend."""
+        schedule = self._space.max_rounds * self._costs.mean()
+        return Utility.for_budget((self._tree.epochs + budget) / schedule)
 
     def _root_accuracy(self) -> float:
         root = self._tree.index(())
@@ -235,7 +241,7 @@ class StageTreeSampler(BaseSampler):
             [(1 + ended[one.lr]) / (1 + ended[one.lr] + failed[one.lr]) for one in self._rounds]
         )
 
-    def _in_flight(self, model: RoundModel) -> tuple[Array, Array]:
+    def _in_flight(self, model: RoundModel, utility: Utility) -> tuple[Array, Array]:
         """The points that rounds in flight are expected to add."""
         tree = self._tree
         pending = [one for one in tree.pending if one and tree.index(one) is None]
@@ -247,7 +253,7 @@ class StageTreeSampler(BaseSampler):
             if place is not None
         ]
         each = self._each(known, rounds, tree.widths, tree.y)
-        return each.x, model.expect_each(each)
+        return each.x, model.expect_each(each, utility)
 
     def _each(
         self, networks: NDArray[np.intp], rounds: Sequence[Round], widths: Array, y: Array

@@ -25,6 +25,7 @@ from search.kept import command_line, from_record, going_on, to_record
         ({"max_rounds": 0}, "--max-rounds"),
         ({"max_epochs": 0}, "--max-epochs"),
         ({"max_epochs": 3, "epochs": (8, 4)}, "--max-epochs must be at least 4, the shortest"),
+        ({"max_epochs": 4}, "--max-epochs must be at least 5, the shortest"),
         ({"max_hours": 0.0}, "--max-hours"),
         ({"max_hours": float("nan")}, "--max-hours"),
         ({"seed": -1}, "--seed"),
@@ -137,6 +138,24 @@ def test_a_resolved_configuration_does_not_depend_on_the_present_folder(
 def test_the_precision_that_was_chosen_is_kept(asked: Any, kept: str) -> None:
     config = SearchConfig(precision=asked)
     assert config.resolved(image_size=32, precision="bf16").precision == kept
+
+
+@pytest.mark.parametrize(
+    ("asked", "choices"),
+    [
+        ({}, (10, 20, 40)),
+        ({"max_epochs": 150}, (10, 20, 40)),
+        ({"max_epochs": 149}, (5, 10, 20, 40)),
+        ({"max_epochs": 149, "epochs": (3,)}, (3,)),
+        ({"trials": 2}, (10, 20, 40)),
+    ],
+)
+def test_a_small_budget_has_shorter_rounds_to_choose_from(
+    asked: dict[str, Any], choices: tuple[int, ...]
+) -> None:
+    kept = SearchConfig(**asked).resolved(image_size=32)
+    assert kept.space().epochs == kept.epochs == choices
+    going_on(replace(kept, resume=Path("here"), max_epochs=1000), kept)  # which keeps them
 
 
 def test_a_tilde_is_the_user_s_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

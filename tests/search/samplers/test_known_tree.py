@@ -71,3 +71,16 @@ def test_a_proposal_is_pending_until_it_is_settled() -> None:
 def test_x_at_is_that_of_a_stage_of_the_width() -> None:
     tree = tree_of(study_of(stage_of(TWO)))
     assert tree.x_at(width_mult(TWO)) == tree.x[0]
+
+
+def test_the_epochs_of_a_round_count_once_from_when_it_is_asked_for() -> None:
+    study = study_of(stage_of(ROOT), stage_of(ONE))
+    tree = tree_of(study)
+    assert tree.epochs == ONE[-1].epochs
+    rows = [study.adopt(schedule) for schedule in (ONE, TWO)]
+    tree.update(study._study)
+    assert tree.epochs == ONE[-1].epochs + TWO[-1].epochs
+    for row in rows:
+        study.settle(row)
+    tree.update(study._study)
+    assert tree.epochs == ONE[-1].epochs + TWO[-1].epochs

@@ -15,10 +15,11 @@ from search.samplers.round_model import (
     Rounds,
     accuracy_of,
 )
-from search.samplers.utility import accuracy_for, utility
+from search.samplers.utility import Utility
 
 RANDOM = np.random.default_rng(0)
 ROOT = 0.95
+UTILITY = Utility(2.5)
 RATES = np.log2([0.1, 0.5, 0.8])
 
 
@@ -57,7 +58,9 @@ def flat(pairs: Rounds) -> Rounds:
 
 def test_single_rounds_are_expected_to_leave_what_they_do_among_others() -> None:
     pairs, model = asked(6, described(9)), RoundModel.fit(SEEN, LEFT)
-    assert model.expect_each(flat(pairs)) == pytest.approx(model.expect(pairs)[0].ravel())
+    assert model.expect_each(flat(pairs), UTILITY) == pytest.approx(
+        model.expect(pairs, UTILITY)[0].ravel()
+    )
 
 
 def kernel(a: Rounds, b: Rounds, stretch: float) -> Array:
@@ -72,7 +75,7 @@ def moments(odds: Array, variance: Array) -> tuple[Array, Array]:
     points, weights = np.polynomial.hermite_e.hermegauss(3)
     weights /= weights.sum()
     y = (expit(odds[:, None] + np.sqrt(variance)[:, None] * points) - 0.04) / 0.92
-    y = utility(np.clip(y, 0, 1))
+    y = UTILITY.of(np.clip(y, 0, 1))
     return y @ weights, np.sqrt(y**2 @ weights - (y @ weights) ** 2)
 
 
@@ -85,33 +88,45 @@ def test_it_is_the_textbook_s_gaussian_process() -> None:
     departures = np.clip(departures, -4, 4)
     odds = new.expected() + new.doubt() * (cross @ np.linalg.solve(own, departures))
     mean, deviation = moments(odds, model.variance * model.noise**2 * new.doubt() ** 2)
-    found = model.expect(pairs)
+    found = model.expect(pairs, UTILITY)
     assert found[0].ravel() == pytest.approx(mean, abs=1e-6)
     assert found[1].ravel() == pytest.approx(deviation, abs=1e-5)
 
 
 def test_its_kernel_is_the_likeliest_of_those_it_tries() -> None:
     """A smooth function with little noise, and noise alone, are told apart."""
-    assert RoundModel.fit(SEEN, 0.2 + 0.5 * SEEN.x).noise == 0.15
-    noise = 0.7 * SEEN.doubt() * RANDOM.standard_normal(40)
-    assert RoundModel.fit(SEEN, accuracy_of(SEEN.expected() + noise)).noise == 0.6
+    for departure, noise in ((1 - 2 * SEEN.x, 0.15), (RANDOM.standard_normal(40), 0.6)):
+        left = accuracy_of(SEEN.expected() + 0.7 * SEEN.doubt() * departure)
+        assert RoundModel.fit(SEEN, left).noise == noise
 
 
 def before(*, x: Array, y: float, rate: float = 0.5, epochs: int = 8, lr: float = 0.01) -> Array:
     """Accuracies that are expected before anything was seen, of networks twice as large."""
     round_ = np.array([[np.log2(rate), np.log2(epochs + 0.5), np.log10(lr), 0, 0]])
     parents = np.minimum(x + 0.1, 1)[:, None], np.full((len(x), 1), y)
-    return accuracy_for(NOTHING.expect(Rounds(x[:, None], round_, *parents, ROOT))[0][:, 0])
+    return UTILITY.accuracy(
+        NOTHING.expect(Rounds(x[:, None], round_, *parents, ROOT), UTILITY)[0][:, 0]
+    )
 
 
 def test_before_anything_is_seen_it_knows_what_small_networks_are_like() -> None:
-    sizes = np.linspace(0, 1, 9)
+    sizes = np.linspace(0, 0.9, 9)  # for larger ones the learning rate is too high
     usual = before(x=sizes, y=0.9)
     assert (np.diff(usual) > 0).all()
     assert usual[0] < 0.15  # one channel in every block
     assert (before(x=sizes, y=0.9, epochs=32) > usual).all()
     assert (before(x=sizes, y=0.95) > usual).all()  # the round inherits
     assert (before(x=sizes, y=0.9) - before(x=sizes, y=0.5) > 0.02).all()
+
+
+def test_before_anything_is_seen_gentle_rounds_are_known_to_need_fewer_epochs() -> None:
+    """The weights that they keep were trained before."""
+    size = np.array([0.3])
+    gentle, harsh = (
+        before(x=size, y=0.9, rate=rate, epochs=40) - before(x=size, y=0.9, rate=rate, epochs=5)
+        for rate in (0.8, 0.1)
+    )
+    assert 0 < gentle < harsh - 0.02
 
 
 def test_before_anything_is_seen_small_networks_are_known_to_bear_high_learning_rates() -> None:
@@ -130,7 +145,7 @@ def test_what_starts_fresh_inherits_nothing() -> None:
     pairs = asked(5, described(3))
     pairs.described[:, 3] = 1
     other = replace(pairs, y_before=pairs.y_before / 2)
-    assert NOTHING.expect(pairs)[0] == pytest.approx(NOTHING.expect(other)[0])
+    assert NOTHING.expect(pairs, UTILITY)[0] == pytest.approx(NOTHING.expect(other, UTILITY)[0])
 
 
 def test_it_believes_what_it_has_seen_of_large_networks_and_doubts_it_of_small_ones() -> None:
@@ -140,7 +155,7 @@ def test_it_believes_what_it_has_seen_of_large_networks_and_doubts_it_of_small_o
     doubt = Rounds(sizes, round_, *parents, ROOT).doubt()[:, 0]
     assert doubt[0] == 1
     assert (np.diff(doubt) < 0).all()
-    assert doubt[-1] == pytest.approx(Beforehand().least_doubt, rel=0.01)
+    assert doubt[-1] == pytest.approx(Beforehand().least_doubt, rel=0.05)
 
 
 def test_one_ruined_network_is_not_the_rule() -> None:
@@ -152,7 +167,7 @@ def test_one_ruined_network_is_not_the_rule() -> None:
     left = accuracy_of(usual.expected())
     ruined = Rounds(*(np.append(of, of[-1:], axis=0) for of in (sizes, rounds, *parents)), ROOT)
     small = Rounds(sizes[:1, None], rounds[:1], *(of[:1, None] for of in parents), ROOT)
-    before = RoundModel.fit(usual, left).expect(small)
-    after = RoundModel.fit(ruined, np.append(left, 0)).expect(small)
+    before = RoundModel.fit(usual, left).expect(small, UTILITY)
+    after = RoundModel.fit(ruined, np.append(left, 0)).expect(small, UTILITY)
     assert after[0] == pytest.approx(before[0], abs=0.1)
     assert (after[1] < 0.1).all()
