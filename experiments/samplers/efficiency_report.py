@@ -74,16 +74,16 @@ def table(curves: pd.DataFrame) -> Iterator[str]:
     ends = finals(curves)
     tests = curves.groupby(["seed", "arm"])["test_hypervolume"].max().unstack().median().to_dict()
     ours = curves[curves["arm"] == OURS]
-    budget = curves["epochs"].max()
+    budget, wide = curves["epochs"].max(), max(map(len, ends.columns)) + 2
     yield f"{len(ends)} seeds, {budget} executed epochs; medians, quartiles in brackets"
     yield (
-        f"{'':18}{'hypervolume':26}{'on test':10}{'lower than':12}"
+        f"{'':{wide}}{'hypervolume':26}{'on test':10}{'lower than':12}"
         f"{'epochs of stage-tree for the same':36}fewer by"
     )
-    yield f"{'':56}{'stage-tree':12}"
+    yield f"{'':{wide + 38}}{'stage-tree':12}"
     for arm, final in ends.items():
         low, middle, high = np.quantile(final, (0.25, 0.5, 0.75))
-        line = f"{arm:18}{middle:.4f} [{low:.4f}, {high:.4f}]  "
+        line = f"{arm:{wide}}{middle:.4f} [{low:.4f}, {high:.4f}]  "
         line += f"{tests[arm]:.4f}    " if arm in tests else " " * 10
         if arm == OURS:
             yield line

@@ -37,7 +37,7 @@ class StageTreeSampler(BaseSampler):
     Of all rounds that could be added to the stages nearest to the front, it takes the one that
     is worth the most: the hypervolume that is expected to be gained by it and the best that may
     follow, with the rounds that a schedule then has left, less the price of their epochs. In that
-    hypervolume accuracies count by their `utility`. Training that does not pay where it is done
+    hypervolume accuracies count by their `Utility`. Training that does not pay where it is done
     may pay in what is pruned from there. Only the round itself is proposed; what follows is
     planned anew when its result is known.
 
