@@ -46,7 +46,8 @@ class Beforehand:
     usually is, a gentle round's is better, too. What is left departs from all this widely where
     networks are small, and little where they are nearly as good as the root.
 
-    Near what experiments/samplers/expectation.py fits to the rounds of two sets
+    Between what experiments/samplers/expectation.py fits to the rounds of two sets, by which more
+    epochs are carried, and constants of before, near which searches of 300 epochs were better
     (experiments/alternatives/log.txt).
 
     Attributes:
@@ -155,7 +156,7 @@ class Rounds:
         return kept
 
     def _trained(self, kept: Array | float, epochs: Array | float) -> Array:
-        """Log-odds by epochs, those counted that what is kept had before."""
+        """Log-odds for epochs, with those that the kept weights bring along."""
         all_epochs = epochs + self.before.carried * kept
         trained: Array = self.before.doubled * (np.log2(all_epochs) - _FEW_EPOCHS)
         return trained

@@ -8,7 +8,9 @@ import pytest
 from pruning import Schedule, Stage, width_mult
 from search.errors import ExhaustedError
 from search.samplers.by_name import sampler_maker
+from search.samplers.known_tree import KnownTree
 from search.samplers.space import SearchSpace
+from search.samplers.stage_tree import StageTreeSampler
 from search.samplers.study import NewSampler
 from tests.search.landscape import EPOCHS, PRICING, SCALE, SPACE, stage_of, study_of
 
@@ -62,6 +64,21 @@ def test_a_resumed_search_proposes_what_the_first_run_would_have() -> None:
         study.settle(row)
     resumed = study_of(stage_of((), 0.9), *map(stage_of, asked))
     assert resumed.propose(maker()(12), EPOCHS)[1] == study.propose(new_sampler(12), EPOCHS)[1]
+
+
+def test_accuracies_count_for_the_same_from_the_first_round_to_the_last() -> None:
+    """By what the whole search may spend, here half a schedule of rounds of average length."""
+    study, left = study_of(stage_of((), 0.9)), 3
+    sampler = StageTreeSampler(SPACE, KnownTree(SPACE, SCALE, PRICING.at), seed=0)
+    powers = []
+    while left:
+        row, schedule = study.propose(sampler, left)
+        left -= schedule[-1].epochs
+        study.observe(stage_of(schedule))
+        study.settle(row)
+        sampler._tree.update(study._study)
+        powers.append(sampler._utility(left).power)
+    assert powers == [1.75] * len(powers)
 
 
 def test_it_learns_which_rounds_pay() -> None:
