@@ -15,6 +15,7 @@ RecipeName: TypeAlias = Literal["measured", "notebook"]
 _ROOT_LR = 4e-3
 _STUDENT_ROOT_LR = 1.5e-2  # which others do not bear: experiments/alternatives/log.txt
 _UNAUGMENTED = 0.5  # experiments/rounds/small_networks.py; figures in alternatives/log.txt
+_LEAST_UNAUGMENTED = 5  # the same
 _TRAINING_ON_LR = 1e-3  # what was learnt outlasts it: experiments/rounds/training_on.py
 
 
@@ -29,6 +30,7 @@ class Recipe:
         decay: Whether a round's learning rate falls linearly to 0, or stays.
         warm_up: Share of a training's steps over which its learning rate rises from 0.
         unaugmented: Share of a training's epochs, the last ones, whose images are not augmented.
+        least_unaugmented: How many of these epochs there are at least, in trainings of so many.
         recalibrate: Whether a round ends with batch-norm statistics of unaugmented images.
         root_epochs: Epochs for which the root is trained.
         root_lr: Learning rate from which the root's falls linearly to 0, after the warm-up; higher
@@ -44,6 +46,7 @@ class Recipe:
     decay: bool = True
     warm_up: float = 0.1
     unaugmented: float = _UNAUGMENTED
+    least_unaugmented: int = _LEAST_UNAUGMENTED
     recalibrate: bool = True
     root_epochs: int = 60
     root_lr: float = _ROOT_LR
@@ -70,7 +73,8 @@ class Recipe:
             root_epochs: Epochs of the root.
             student: Whether the root is a StudentNet.
             trains_on: Whether the root has learnt already, and is trained from there on.
-            unaugmented: Share of the epochs; None is the recipe's usual one.
+            unaugmented: Share of the epochs, of short trainings, too; None is the recipe's usual
+                one.
         """
         from_nothing = _STUDENT_ROOT_LR if student and name == "measured" else _ROOT_LR
         recipe = cls(
@@ -86,17 +90,37 @@ class Recipe:
                 decay=False,
                 warm_up=0.0,
                 unaugmented=0.0,
+                least_unaugmented=0,
                 recalibrate=False,
             )
-        return recipe if unaugmented is None else replace(recipe, unaugmented=unaugmented)
+        if unaugmented is None:
+            return recipe
+        return replace(recipe, unaugmented=unaugmented, least_unaugmented=0)
+
+    def unaugmented_of(self, epochs: int) -> int:
+        """How many of a training's epochs, the last ones, have images that are not augmented."""
+        return max(self._shared_out(epochs), min(self.least_unaugmented, epochs))
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe and its version, as it enters a stage's id.
+        """The recipe and its version, as JSON values.
 
-        There were stages before images could be left as they are: where all are augmented,
-        nothing is said of it.
+        There were searches before images could be left as they are: where all are augmented,
+        or a short training's are, nothing is said of it.
         """
         record = {"version": RECIPE_VERSION, **asdict(self)}
-        if not self.unaugmented:
-            del record["unaugmented"]
+        for name in ("unaugmented", "least_unaugmented"):
+            if not record[name]:
+                del record[name]
         return record
+
+    def of_training(self, epochs: int) -> dict[str, Any]:
+        """What shapes a training of so many epochs, as JSON values, for a stage's id.
+
+        A training that is long enough for its share is the same under either rule, and so is its
+        id.
+        """
+        alike = self.unaugmented_of(epochs) == self._shared_out(epochs)
+        return (replace(self, least_unaugmented=0) if alike else self).to_json()
+
+    def _shared_out(self, epochs: int) -> int:
+        return int(self.unaugmented * epochs)

@@ -131,7 +131,7 @@ class RoundRunner:
             generator=generator,
             decay=decay,
             warm_up=recipe.warm_up,
-            unaugmented=recipe.unaugmented,
+            unaugmented=recipe.unaugmented_of(epochs),
             precision=precision,
             on_epoch=on_epoch,
         )

@@ -47,11 +47,12 @@ class Origin:
 
     def stage_id(self, parent: str | None, round_: Round | None) -> str:
         """Name of the stage that `round_` makes of `parent`; of the root, if both are None."""
+        epochs = self.recipe.root_epochs if round_ is None else round_.epochs
         made_of = {
             "format": FORMAT,
             "parent": parent,
             "round": None if round_ is None else round_.to_json(),
-            "recipe": self.recipe.to_json(),
+            "recipe": self.recipe.of_training(epochs),
             "seed": self.seed,
             "data": self.data_fingerprint,
             "root": dict(self.root),

@@ -56,7 +56,7 @@ def fine_tune(
     generator: torch.Generator,
     decay: bool = False,
     warm_up: float = 0.0,
-    unaugmented: float = 0.0,
+    unaugmented: int = 0,
     precision: Precision = "fp32",
     on_epoch: Callable[[int, Metrics], None] | None = None,
 ) -> None:
@@ -72,7 +72,7 @@ def fine_tune(
         generator: On the CPU; the source of shuffling and augmentation.
         decay: Whether the learning rate falls linearly to 0, from step to step, or stays.
         warm_up: Share of the steps over which it rises from 0, as a factor of the above.
-        unaugmented: Share of the epochs, the last ones, whose images are as evaluation sees them.
+        unaugmented: How many epochs, the last ones, have images as evaluation sees them.
         precision: Of the arithmetic.
         on_epoch: Called after each epoch with its index and its running training metrics.
 
@@ -94,7 +94,7 @@ def fine_tune(
             optimizer,
             batch_size=batch_size,
             generator=generator,
-            augmented=epoch < epochs - int(unaugmented * epochs),
+            augmented=epoch < epochs - unaugmented,
             precision=precision,
             scheduler=scheduler,
         )

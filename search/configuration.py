@@ -148,7 +148,7 @@ class SearchConfig:
             "SHARE",
             "Share of the epochs of the root and of each round, the last ones, whose images are "
             "not augmented: small networks learn more by them.",
-            default="0.5, or 0 with --recipe notebook",
+            default="0.5, and the last five at least, or 0 with --recipe notebook",
         ),
     ] = None
     precision: Annotated[

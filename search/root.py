@@ -178,8 +178,8 @@ def origin_of(
         data_fingerprint: Of its images.
         device_type: Where it trains.
         precision: Of its arithmetic.
-        kept: The recipe in its search.json, of a search that is there: the root's learning rate
-            and the ranking of channels stay what they were.
+        kept: The recipe in its search.json, of a search that is there: the root's learning rate,
+            the ranking of channels and what short rounds see stay what they were.
     """
     recipe = Recipe.named(
         config.recipe,
@@ -196,6 +196,8 @@ def origin_of(
         for importance in importances:
             if importance == kept.get("importance"):
                 recipe = replace(recipe, importance=importance)
+        if isinstance(least := kept.get("least_unaugmented", 0), int):
+            recipe = replace(recipe, least_unaugmented=least)
     return Origin(
         recipe=recipe,
         seed=config.seed,

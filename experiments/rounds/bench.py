@@ -65,7 +65,7 @@ def trained_accuracy(
         generator=generator,
         decay=True,
         warm_up=recipe.warm_up,
-        unaugmented=recipe.unaugmented,
+        unaugmented=recipe.unaugmented_of(epochs),
     )
     recalibrate(net, data, generator=generator)
     return evaluate(net, data.validation, data.image_size).accuracy

@@ -3,9 +3,11 @@ r"""What a change of a round is worth to small networks, at equal epochs.
     python -m experiments.rounds.small_networks --data digits
     python -m experiments.rounds.small_networks --data fashion-mnist --train-images 1500 \
         --validation-images 3000 --root-epochs 40
+    python -m experiments.rounds.small_networks --data digits --epochs 5 --lr 0.03 --rate 0.8 \
+        --rounds 13 --seeds 200 201 202 203 204 --variants today "no least" "unaugmented 3/4"
 
 For each seed a root is trained and cut to a tenth of its width, as the command would. From there a
-chain of five rounds of rate 0.6 leads down, each of 20 epochs, and one round of 40 epochs leads
+chain of rounds leads down, and one round of twice the epochs leads
 from the root to the width of the chain's second network; under every variant alike but for one
 thing, with the same draws. Where blocks are cut alike, networks of a width have fewer parameters.
 A variant with another root has that and its first cut instead, for as many epochs, which for a
@@ -58,8 +60,7 @@ from pruning import (
 )
 
 FIRST = Round(rate=0.1, epochs=20, lr=0.015)
-RATE, EPOCHS, LONG = 0.6, 20, 40
-ROUNDS = 5
+LONG = 2  # times the epochs of the others
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +68,9 @@ class Variant:
     """A way to prune and to train.
 
     Attributes:
-        lr: From which the learning rate falls, after the warm-up.
+        faster: Times the usual learning rate.
         unaugmented: Share of the epochs, the last ones, whose images are not augmented.
+        least_unaugmented: Of these epochs, in rounds of so many.
         criterion: By which channels are kept; see `CRITERIA`.
         prune: How many are kept of each block.
         temperature: Of the root's outputs, from which rounds learn as much as from the labels;
@@ -78,8 +80,9 @@ class Variant:
             cut to one of them.
     """
 
-    lr: float = 0.015
+    faster: float = 1.0
     unaugmented: float = 0.5
+    least_unaugmented: int = 5
     criterion: str = "response"
     prune: Prune = "even"
     temperature: float | None = None
@@ -94,11 +97,12 @@ class Variant:
 
 VARIANTS = {
     "today": Variant(),
-    "augmented": Variant(unaugmented=0.0),
-    "unaugmented 1/4": Variant(unaugmented=0.25),
+    "no least": Variant(least_unaugmented=0),
+    "augmented": Variant(unaugmented=0.0, least_unaugmented=0),
+    "unaugmented 1/4": Variant(unaugmented=0.25, least_unaugmented=0),
     "unaugmented 3/4": Variant(unaugmented=0.75),
     "unaugmented": Variant(unaugmented=1.0),
-    "lr .03": Variant(lr=0.03),
+    "twice the lr": Variant(faster=2.0),
     "by |γ|": Variant(criterion="gamma"),
     "by Taylor": Variant(criterion="taylor"),
     "at random": Variant(criterion="random"),
@@ -118,6 +122,14 @@ class SmallNetworks(Images):
 
     root_epochs: int = 60
     """Epochs for which each seed's root is trained."""
+    rate: float = 0.6
+    """Of the chain's rounds."""
+    epochs: int = 20
+    """Of the chain's rounds; the one from the root has twice as many."""
+    lr: float = 0.015
+    """From which the learning rate falls, after the warm-up."""
+    rounds: int = 5
+    """Of the chain."""
     seeds: tuple[int, ...] = (200, 201, 202)
     """Seeds of roots and rounds."""
     variants: tuple[str, ...] = tuple(VARIANTS)
@@ -138,7 +150,7 @@ def main() -> None:
     for seed in asked.seeds:
         bench, first = _begun(data, asked, seed)
         for name in asked.variants:
-            made = list(_trained(bench, first, VARIANTS[name], asked.root_epochs))
+            made = list(_trained(bench, first, VARIANTS[name], asked))
             rows += [{"seed": seed, "variant": name, **row} for row in made]
             print(seed, name, *(f"{row['accuracy']:.4f}" for row in made), flush=True)
         pd.DataFrame(rows).to_csv(asked.out, index=False)
@@ -171,21 +183,21 @@ def _begun(data: ImageData, asked: SmallNetworks, seed: int) -> tuple[Bench, nn.
 
 
 def _trained(
-    bench: Bench, first: nn.Module, variant: Variant, root_epochs: int
+    bench: Bench, first: nn.Module, variant: Variant, asked: SmallNetworks
 ) -> Iterator[dict[str, object]]:
     """Networks of a chain, and one from the root."""
     bench = replace(bench, architecture=replace(bench.architecture, prune=variant.prune))
     if variant.own_root:
-        bench = replace(bench, root=_another_root(bench, variant, root_epochs))
+        bench = replace(bench, root=_another_root(bench, variant, asked))
         first = _cut(bench, bench.root, variant, FIRST.rate)
         _train(bench, first, variant, epochs=FIRST.epochs, lr=FIRST.lr)
     net = first
-    chain = [(str(halvings), halvings, EPOCHS) for halvings in range(1, ROUNDS + 1)]
-    for place, halvings, epochs in (*chain, ("long", 2, LONG)):
+    chain = [(str(depth), depth, asked.epochs) for depth in range(1, asked.rounds + 1)]
+    for place, depth, epochs in (*chain, ("long", 2, LONG * asked.epochs)):
         parent = bench.root if place == "long" else net
-        net = _cut(bench, parent, variant, FIRST.rate * RATE**halvings)
+        net = _cut(bench, parent, variant, FIRST.rate * asked.rate**depth)
         start = time.process_time()
-        _train(bench, net, variant, epochs=epochs, lr=variant.lr)
+        _train(bench, net, variant, epochs=epochs, lr=variant.faster * asked.lr)
         yield {
             "place": place,
             "params": sum(weight.numel() for weight in net.parameters()),
@@ -202,15 +214,16 @@ def _cut(bench: Bench, net: nn.Module, variant: Variant, width: float) -> nn.Mod
     return transplant(net, bench.architecture.build(channels), groups, kept)
 
 
-def _another_root(bench: Bench, variant: Variant, epochs: int) -> nn.Module:
+def _another_root(bench: Bench, variant: Variant, asked: SmallNetworks) -> nn.Module:
     """Trained as the recipe trains the root, and for what the variant asks beside."""
-    architecture, recipe = bench.architecture, student_recipe(root_epochs=epochs)
+    architecture, recipe = bench.architecture, student_recipe(root_epochs=asked.root_epochs)
     torch.manual_seed(bench.seed)
     net = architecture.build(architecture.channels)
     draws = np.random.default_rng(bench.seed)
 
     def narrower() -> list[tuple[int, ...]]:
-        widths = (FIRST.rate * RATE**2, draws.uniform(FIRST.rate * RATE**2, 1))
+        narrowest = FIRST.rate * asked.rate**2
+        widths = (narrowest, draws.uniform(narrowest, 1))
         return [architecture.channels_at(width) for width in widths]
 
     with ExitStack() as beside:
@@ -218,12 +231,16 @@ def _another_root(bench: Bench, variant: Variant, epochs: int) -> nn.Module:
             objective = sandwich(net, architecture.groups(), narrower)
             beside.enter_context(trained_for(net, objective, weight=1.0))
         alone = replace(variant, unaugmented=recipe.unaugmented, temperature=None)
-        _train(bench, net, alone, epochs=epochs, lr=recipe.root_lr)
+        _train(bench, net, alone, epochs=asked.root_epochs, lr=recipe.root_lr)
     return net.eval()
 
 
 def _train(bench: Bench, net: nn.Module, variant: Variant, *, epochs: int, lr: float) -> None:
-    recipe = student_recipe(root_epochs=0)
+    recipe = replace(
+        student_recipe(root_epochs=0),
+        unaugmented=variant.unaugmented,
+        least_unaugmented=variant.least_unaugmented,
+    )
     generator = torch.Generator().manual_seed(bench.seed)
     with ExitStack() as beside:
         if variant.temperature is not None:
@@ -242,7 +259,7 @@ def _train(bench: Bench, net: nn.Module, variant: Variant, *, epochs: int, lr: f
             generator=generator,
             decay=recipe.decay,
             warm_up=recipe.warm_up,
-            unaugmented=variant.unaugmented,
+            unaugmented=recipe.unaugmented_of(epochs),
         )
     recalibrate(net, bench.data, generator=generator)
 

@@ -87,7 +87,8 @@ def test_a_round_reads_its_metrics_and_its_weights(
     weights = safetensors.torch.save(wide.state_dict())
     monkeypatch.setattr("safetensors.torch.save", lambda _: b"")
     round_ = Round(rate=0.5, epochs=EPOCHS, lr=1e-3, start=start)
-    origin = replace(runner.origin, device_type="cuda", precision="bf16")
+    recipe = replace(runner.origin.recipe, least_unaugmented=0)  # so that there are augmented ones
+    origin = replace(runner.origin, recipe=recipe, device_type="cuda", precision="bf16")
     with fake_cuda(monkeypatch) as watch:
         on_gpu = replace(runner, data=few_digits.to(CUDA), device=CUDA, origin=origin)
         (draft, _), *root = watched(watch, on_gpu.root)
@@ -95,7 +96,7 @@ def test_a_round_reads_its_metrics_and_its_weights(
         _, *child = watched(watch, lambda: on_gpu.child(parent, weights, round_))
     tensors = len(StudentNet().state_dict())
     assert root == [2 + 2, 2 + 2 + tensors, []]
-    unaugmented = int(runner.origin.recipe.unaugmented * EPOCHS)  # to which no crops are sent
+    unaugmented = recipe.unaugmented_of(EPOCHS)  # to which no crops are sent
     assert child == [2 * EPOCHS + 2, 2 * EPOCHS - unaugmented + 2 + tensors, []]
 
 

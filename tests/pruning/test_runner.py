@@ -155,7 +155,7 @@ def test_a_fresh_round_has_nothing_of_its_parent_but_the_shape(
         generator=generator,
         decay=True,
         warm_up=recipe.warm_up,
-        unaugmented=recipe.unaugmented,
+        unaugmented=recipe.unaugmented_of(FIRST.epochs),
     )
     recalibrate(net, runner.data, generator=generator)
     for name, tensor in net.state_dict().items():

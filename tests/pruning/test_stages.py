@@ -8,7 +8,7 @@ from pruning import Draft, NonFiniteError, Origin, Recipe, Round, Stage, StoreEr
 from pruning.stages import stage_seed
 
 ORIGIN = Origin(
-    recipe=Recipe(unaugmented=0.0),
+    recipe=Recipe(unaugmented=0.0, least_unaugmented=0),
     seed=0,
     data_fingerprint="f00d",
     root={"channels": [16, 32], "num_classes": 10},
@@ -43,6 +43,7 @@ STAGE = Stage(
                 {"importance": "signed-gamma"},
                 {"decay": False},
                 {"unaugmented": 0.5},
+                {"least_unaugmented": 5},
                 {"recalibrate": False},
                 {"root_epochs": 41},
                 {"root_lr": 1e-2},
@@ -67,6 +68,16 @@ def test_everything_that_shapes_the_weights_is_in_the_id(change: dict[str, Any])
 )
 def test_everything_in_the_round_is_in_the_id(change: dict[str, Any]) -> None:
     assert ORIGIN.stage_id("p", replace(ROUND, **change)) != ORIGIN.stage_id("p", ROUND)
+
+
+def test_rounds_that_either_rule_trains_alike_are_the_same() -> None:
+    """Searches of before shared out the epochs, however few; their longer rounds stay theirs."""
+    before, today = (replace(ORIGIN, recipe=Recipe(least_unaugmented=least)) for least in (0, 5))
+    for epochs in range(20):
+        one = replace(ROUND, epochs=epochs)
+        alike = before.stage_id("p", one) == today.stage_id("p", one)
+        assert alike == (epochs in (0, *range(10, 20))), epochs
+    assert before.stage_id(None, None) == today.stage_id(None, None)
 
 
 def test_the_parent_is_in_the_id() -> None:

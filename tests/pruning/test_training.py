@@ -226,7 +226,7 @@ def test_a_learning_rate_rises_over_its_share_of_the_steps(
 def test_the_last_epochs_see_images_as_evaluation_does(
     few_digits: ImageData, architecture: StudentArchitecture
 ) -> None:
-    """Of five epochs a share of one half is two; all of the images are there, each as it is."""
+    """All of the images are there, each as it is."""
     _, net = slimmed_net(architecture)
     seen: list[torch.Tensor] = []
     net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
@@ -238,7 +238,7 @@ def test_the_last_epochs_see_images_as_evaluation_does(
         batch_size=32,
         weight_decay=0.0,
         generator=generator(),
-        unaugmented=0.5,
+        unaugmented=2,
     )
     epochs = torch.cat(seen).split(len(few_digits.train))
     everything = torch.arange(len(few_digits.train))

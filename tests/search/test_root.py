@@ -171,7 +171,17 @@ def test_a_search_of_before_goes_on_as_it_was_trained() -> None:
     assert recipe(from_record(record), kept).to_json() == kept
     assert recipe(SearchConfig(), kept | {"root_lr": "fast"}).root_lr == 0.015
     assert recipe(SearchConfig(), kept | {"importance": "size"}).importance == "response"
-    assert recipe(SearchConfig(unaugmented=0.25), None).unaugmented == 0.25
+    assert recipe(SearchConfig(), kept | {"least_unaugmented": "few"}).least_unaugmented == 5
+    quarter = recipe(SearchConfig(unaugmented=0.25), None)
+    assert (quarter.unaugmented, quarter.least_unaugmented) == (0.25, 0)
+
+
+def test_short_trainings_leave_more_of_their_images_as_they_are() -> None:
+    """Half of the epochs, and the last five at least; a share that was asked for holds for all."""
+    usual = Recipe.named("measured", batch_size=32, root_epochs=60)
+    assert [usual.unaugmented_of(epochs) for epochs in (0, 1, 5, 7, 10, 20)] == [0, 1, 5, 5, 5, 10]
+    asked = Recipe.named("measured", batch_size=32, root_epochs=60, unaugmented=0.4)
+    assert [asked.unaugmented_of(epochs) for epochs in (0, 1, 5, 7, 10, 20)] == [0, 0, 2, 2, 4, 8]
 
 
 def test_a_student_is_trained_and_ranked_in_its_own_way() -> None:
@@ -181,7 +191,7 @@ def test_a_student_is_trained_and_ranked_in_its_own_way() -> None:
     assert Recipe.named("measured", student=True, **common) == student
     assert Recipe.named("measured", student=True, trains_on=True, **common).root_lr == 1e-3
     notebook = Recipe.named("notebook", student=True, **common)
-    assert (notebook.root_lr, notebook.unaugmented) == (4e-3, 0)
+    assert (notebook.root_lr, notebook.unaugmented_of(5)) == (4e-3, 0)
 
 
 def test_a_root_is_trained_on_from_its_weights_and_a_head_of_its_id(
