@@ -21,9 +21,7 @@ DEFAULT_ROOT_EPOCHS = 60
 DEFAULT_EPOCHS = 300
 """Of a search that is given neither `--max-epochs` nor `--trials`."""
 
-_EPOCHS, _SHORT = (10, 20, 40), 5  # experiments/alternatives/log.txt, as what follows
-_SHORT_ROUNDS_BELOW = 150  # epochs of a search
-_STUDENT_LRS, _OTHER_LRS = (1.5e-2, 3e-2, 6e-2), (5e-3, 1.5e-2)
+_STUDENT_LRS, _OTHER_LRS = (1.5e-2, 3e-2, 6e-2), (5e-3, 1.5e-2)  # experiments/alternatives/log.txt
 
 
 def _flag(metavar: str, text: str, *, default: str | None = None) -> Any:
@@ -249,13 +247,8 @@ class SearchConfig:
         ),
     ] = (0.1, 0.35, 0.6, 0.8)
     epochs: Annotated[
-        tuple[int, ...] | None,
-        _flag(
-            "N ...",
-            "Choices of a round's fine-tuning epochs.",
-            default=f"10 20 40, and 5 with --max-epochs below {_SHORT_ROUNDS_BELOW}",
-        ),
-    ] = None
+        tuple[int, ...], _flag("N ...", "Choices of a round's fine-tuning epochs.")
+    ] = (5, 10, 20, 40)
     lrs: Annotated[
         tuple[float, ...] | None,
         _flag(
@@ -355,14 +348,6 @@ class SearchConfig:
         return DEFAULT_ROOT_EPOCHS if self.root_epochs is None else self.root_epochs
 
     @property
-    def round_epochs(self) -> tuple[int, ...]:
-        """Choices of a round's epochs."""
-        if self.epochs is not None:
-            return self.epochs
-        few = self.epoch_budget is not None and self.epoch_budget < _SHORT_ROUNDS_BELOW
-        return (_SHORT, *_EPOCHS) if few else _EPOCHS
-
-    @property
     def learning_rates(self) -> tuple[float, ...]:
         """Choices of a round's learning rate."""
         usual = _STUDENT_LRS if self.model == "student" else _OTHER_LRS
@@ -396,7 +381,7 @@ class SearchConfig:
 
         return SearchSpace(
             rates=self.rates,
-            epochs=self.round_epochs,
+            epochs=self.epochs,
             lrs=self.learning_rates,
             max_rounds=self.max_rounds,
             allocations=self.allocations,
@@ -427,7 +412,6 @@ class SearchConfig:
             image_size=image_size,
             precision=self.precision or precision,
             weights=weights or self.weights,
-            epochs=self.round_epochs,
             lrs=self.learning_rates,
             normalize=self.normalize or normalize,
             out=None,

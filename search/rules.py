@@ -59,7 +59,7 @@ def _counts(config: "SearchConfig") -> Iterator[_Rule]:
 
 def _choices(config: "SearchConfig") -> Iterator[_Rule]:
     """Of each round."""
-    rates, epochs, starts = config.rates, config.round_epochs, config.starts
+    rates, epochs, starts = config.rates, config.epochs, config.starts
     lrs = config.learning_rates
     choices: tuple[tuple[str, tuple[object, ...], str, bool], ...] = (
         ("rates", rates, "numbers in (0, 1]", all(0 < rate <= 1 for rate in rates)),

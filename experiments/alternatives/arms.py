@@ -15,7 +15,7 @@ from search.samplers.by_name import sampler_maker
 
 def search(case: Case) -> Iterator[Candidate]:
     """Our search with its default choices; on test images its front and its last network."""
-    space = SearchConfig(max_epochs=case.plan.budget).space()
+    space = SearchConfig().space()
     pricing = by_params(case.architecture)
     scale = scale_of(pricing, case.architecture.num_classes)
     curve = simulate(

@@ -13,8 +13,8 @@ a candidate, rounds shared with earlier trials are free, trials that fall far be
 and after a trial that asked for nothing new the next one is drawn at random, since some would ask
 for the same until the end.
 `stage-tree` plans for all of its epochs, so that its curve says little of what it would find with
-fewer; `stage-tree 1/4` is a search with a quarter of them, whose default choices of rounds have a
-shorter one. `short rounds` are stock samplers with these choices and the whole budget.
+fewer; `stage-tree 1/4` is a search with a quarter of them. `longer rounds` are of 10 epochs at
+least, by which stock samplers are better where they have few trials.
 Two arms have less. `optuna default` is TPE as Optuna makes it, told of each schedule's end only;
 shared rounds are still free and every round still a candidate. `stock usage` is what a search
 with Optuna and no stage store costs: the last round of each trial is the result, and every trial
@@ -51,6 +51,7 @@ MakerOf = Callable[[SearchSpace, Scale, Pricing, int], NewSampler]
 """What makes the samplers of a run: of its space, scale, costs and seed."""
 
 
+_LONGER = 10, 20, 40  # epochs
 _EVERYTHING = Usage()
 _LAST_ONLY = Usage(observes="trials", early_stop=False)
 _ALONE = replace(_LAST_ONLY, candidates="trials", shares=False)
@@ -65,14 +66,14 @@ class Arm:
         usage: What it is told, and what is charged.
         max_rounds: Rounds that a schedule may have.
         share: Of the budget, that it has.
-        choices_for: Share of the budget, of whose default choices its rounds are.
+        epochs: Choices of a round's epochs.
     """
 
     make: MakerOf
     usage: Usage = _EVERYTHING
     max_rounds: int = 16
     share: float = 1.0
-    choices_for: float = 1.0
+    epochs: tuple[int, ...] = SearchConfig().epochs
 
 
 def _named(name: SamplerName) -> MakerOf:
@@ -94,14 +95,16 @@ def _univariate(space: SearchSpace, scale: Scale, pricing: Pricing, seed: int) -
 
 ARMS = {
     "stage-tree": Arm(make=_named("stage-tree")),
-    "stage-tree 1/4": Arm(make=_named("stage-tree"), share=0.25, choices_for=0.25),
+    "stage-tree 1/4": Arm(make=_named("stage-tree"), share=0.25),
     "tpe": Arm(make=_named("tpe")),
     "tpe univariate": Arm(make=_univariate),
     "nsga2": Arm(make=_named("nsga2")),
     "gp": Arm(make=_named("gp")),
     "random": Arm(make=_named("random")),
-    "tpe short rounds": Arm(make=_named("tpe"), choices_for=0.25),
-    "random short rounds": Arm(make=_named("random"), choices_for=0.25),
+    "tpe longer rounds": Arm(make=_named("tpe"), epochs=_LONGER),
+    "nsga2 longer rounds": Arm(make=_named("nsga2"), epochs=_LONGER),
+    "gp longer rounds": Arm(make=_named("gp"), epochs=_LONGER),
+    "random longer rounds": Arm(make=_named("random"), epochs=_LONGER),
     "tpe 5 rounds": Arm(make=_named("tpe"), max_rounds=5),
     "gp 5 rounds": Arm(make=_named("gp"), max_rounds=5),
     "random 5 rounds": Arm(make=_named("random"), max_rounds=5),
@@ -176,8 +179,7 @@ def _run_arm(
     seed: int,
     asked: Efficiency,
 ) -> Curve:
-    chosen_for = int(arm.choices_for * asked.budget)
-    space = SearchConfig(max_rounds=arm.max_rounds, max_epochs=chosen_for).space()
+    space = SearchConfig(max_rounds=arm.max_rounds, epochs=arm.epochs).space()
     return simulate(
         rounds,
         space,

@@ -60,8 +60,8 @@ class Searches:
     """Simulated workers of each."""
     rates: tuple[float, ...] = SearchConfig().rates
     """Of rounds."""
-    epochs: tuple[int, ...] | None = None
-    """Of rounds; the command's for this budget where none are given."""
+    epochs: tuple[int, ...] = SearchConfig().epochs
+    """Of rounds."""
     processes: int = 1
     """Searches that are run at a time, a core each."""
 
@@ -153,8 +153,7 @@ def _searched(seed: int, path: Path, asked: Searches) -> dict[str, float]:
     pricing, scale = by_params(architecture), scale_of(by_params(architecture), asked.classes)
     rows = pd.read_csv(path)
     landscape = Landscape.learnt(rows[rows["fresh"] == 0], pricing, scale, seed=seed)
-    chosen = SearchConfig(max_epochs=asked.budget, rates=asked.rates, epochs=asked.epochs)
-    space = chosen.space()
+    space = SearchConfig(rates=asked.rates, epochs=asked.epochs).space()
     curve = simulate(
         landscape,
         space,

@@ -46,9 +46,8 @@ class Beforehand:
     usually is, a gentle round's is better, too. What is left departs from all this widely where
     networks are small, and little where they are nearly as good as the root.
 
-    Between what experiments/samplers/expectation.py fits to the rounds of two sets, by which more
-    epochs are carried, and constants of before, near which searches of 300 epochs were better
-    (experiments/alternatives/log.txt).
+    Fitted to the rounds of two sets by experiments/samplers/expectation.py; see the end of
+    experiments/alternatives/log.txt.
 
     Attributes:
         knee: Scaled cost below which networks lose.
@@ -65,17 +64,17 @@ class Beforehand:
         least_doubt: Share of the smallest networks' departures that those of all others exceed.
     """
 
-    knee: float = 0.228
-    sharpness: float = 1.6
-    doubled: float = 0.43
-    best_lr: float = 0.06
-    cooling: float = 0.85
-    off_lr: float = 1.0
-    carried: float = 10.0
-    inherited: float = 0.7
-    polished: float = 0.06
-    steadied: float = 0.15
-    least_doubt: float = 0.066
+    knee: float = 0.237
+    sharpness: float = 1.333
+    doubled: float = 0.542
+    best_lr: float = 0.067
+    cooling: float = 1.068
+    off_lr: float = 1.357
+    carried: float = 24.3
+    inherited: float = 0.508
+    polished: float = 0.024
+    steadied: float = 0.137
+    least_doubt: float = 0.064
 
 
 BEFOREHAND = Beforehand()

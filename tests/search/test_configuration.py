@@ -140,24 +140,6 @@ def test_the_precision_that_was_chosen_is_kept(asked: Any, kept: str) -> None:
     assert config.resolved(image_size=32, precision="bf16").precision == kept
 
 
-@pytest.mark.parametrize(
-    ("asked", "choices"),
-    [
-        ({}, (10, 20, 40)),
-        ({"max_epochs": 150}, (10, 20, 40)),
-        ({"max_epochs": 149}, (5, 10, 20, 40)),
-        ({"max_epochs": 149, "epochs": (3,)}, (3,)),
-        ({"trials": 2}, (10, 20, 40)),
-    ],
-)
-def test_a_small_budget_has_shorter_rounds_to_choose_from(
-    asked: dict[str, Any], choices: tuple[int, ...]
-) -> None:
-    kept = SearchConfig(**asked).resolved(image_size=32)
-    assert kept.space().epochs == kept.epochs == choices
-    going_on(replace(kept, resume=Path("here"), max_epochs=1000), kept)  # which keeps them
-
-
 def test_a_tilde_is_the_user_s_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     config = SearchConfig(checkpoint=Path("~/net.bin"), out=Path("~/out")).at_home()

@@ -25,6 +25,7 @@ def test_constants_are_found_in_the_rounds_that_they_made(
         best_lr=0.05,
         cooling=0.5,
         off_lr=0.8,
+        carried=10.0,
         inherited=0.4,
         polished=0.1,
         steadied=0.2,

@@ -60,8 +60,8 @@ def test_rounds_leave_what_they_were_seen_to_leave() -> None:
 
 
 def test_nothing_is_better_than_all_that_was_seen() -> None:
-    landscape = learnt(0, 0.3)
-    long = Round(rate=0.99, epochs=4000, lr=0.1)
+    landscape = learnt(0, 0.6)
+    long = Round(rate=0.99, epochs=4000, lr=0.01)
     stage = landscape.root()
     for _ in range(4):
         stage = landscape.child(stage, long)
