@@ -4,17 +4,18 @@ r"""What a change of a round is worth to small networks, at equal epochs.
     python -m experiments.rounds.small_networks --data fashion-mnist --train-images 1500 \
         --validation-images 3000 --root-epochs 40
     python -m experiments.rounds.small_networks --data digits --epochs 5 --lr 0.03 --rate 0.8 \
-        --rounds 13 --seeds 200 201 202 203 204 --variants today "no least" "unaugmented 3/4"
+        --rounds 13 --seeds 200 201 202 203 204 --variants today "no least"
 
 For each seed a root is trained and cut to a tenth of its width, as the command would. From there a
-chain of rounds leads down, and one round of twice the epochs leads
-from the root to the width of the chain's second network; under every variant alike but for one
-thing, with the same draws. Where blocks are cut alike, networks of a width have fewer parameters.
-A variant with another root has that and its first cut instead, for as many epochs, which for a
-slimmable root take about twice as long.
-Printed: the mean validation accuracy of each network; its mean paired
-difference to `today`, over the chain and of the long round, with a 95 % interval (Student's t over
-the seeds); and the seconds of all. What came out is in experiments/alternatives/log.txt.
+chain of rounds leads down, and one round of twice the epochs leads from the root to the width of
+the chain's second network; under every variant alike but for one thing, with the same draws. Where
+blocks are cut alike, networks of a width have fewer parameters. A variant with another root has
+that and its first cut instead, for as many epochs, which for a slimmable root take about twice as
+long.
+Printed: the mean validation accuracy of each network; its mean paired difference to `today`, over
+the chain and of the long round, with a 95 % interval (Student's t over the seeds); and the seconds
+of all. What came out is in experiments/alternatives/log.txt, of short rounds in
+small_networks.txt.
 
 Learning-rate rewinding (Renda et al., arXiv:2003.02389) is no variant: a round's rate of learning
 rises and falls as the root's does, so `today` rewinds it already, to the start.
@@ -70,7 +71,7 @@ class Variant:
     Attributes:
         faster: Times the usual learning rate.
         unaugmented: Share of the epochs, the last ones, whose images are not augmented.
-        least_unaugmented: Of these epochs, in rounds of so many.
+        least_unaugmented: How many of these epochs there are at least, in rounds of so many.
         criterion: By which channels are kept; see `CRITERIA`.
         prune: How many are kept of each block.
         temperature: Of the root's outputs, from which rounds learn as much as from the labels;
@@ -100,7 +101,7 @@ VARIANTS = {
     "no least": Variant(least_unaugmented=0),
     "augmented": Variant(unaugmented=0.0, least_unaugmented=0),
     "unaugmented 1/4": Variant(unaugmented=0.25, least_unaugmented=0),
-    "unaugmented 3/4": Variant(unaugmented=0.75),
+    "unaugmented 3/4": Variant(unaugmented=0.75, least_unaugmented=0),
     "unaugmented": Variant(unaugmented=1.0),
     "twice the lr": Variant(faster=2.0),
     "by |γ|": Variant(criterion="gamma"),

@@ -14,7 +14,7 @@ and after a trial that asked for nothing new the next one is drawn at random, si
 for the same until the end.
 `stage-tree` plans for all of its epochs, so that its curve says little of what it would find with
 fewer; `stage-tree 1/4` is a search with a quarter of them. `longer rounds` are of 10 epochs at
-least, by which stock samplers are better where they have few trials.
+least, by which stock samplers end higher on the digits.
 Two arms have less. `optuna default` is TPE as Optuna makes it, told of each schedule's end only;
 shared rounds are still free and every round still a candidate. `stock usage` is what a search
 with Optuna and no stage store costs: the last round of each trial is the result, and every trial

@@ -47,7 +47,7 @@ def test_a_root_from_a_checkpoint_stays(trainer: Trainer, store: StageStore) -> 
     root = store.child(None, None)
     assert root is not None
     (before, after) = (
-        repeat(trainer(root={"checkpoint": checkpoint}), root, 5, nothing).validation
+        repeat(trainer(root={"checkpoint": checkpoint}), root, 4, nothing).validation
         for checkpoint in (None, "digest")
     )
     assert after == root.val_accuracy != before
